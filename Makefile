@@ -1,0 +1,58 @@
+# The whole developer surface. Every target works in a fresh clone: it installs what it needs, once.
+
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK := deploy/requirements.txt
+DEV_LOCK := deploy/requirements-dev.txt
+
+.PHONY: run test check bench fmt docs lock clean
+
+run: $(VENV)/.installed  ## serve on 127.0.0.1:8080 (PORT=9000 make run takes another port)
+	@exec $(BIN)/sluice serve
+
+test: $(VENV)/.installed-dev  ## the whole test suite
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.installed-dev  ## lint, format and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: $(VENV)/.installed  ## CPU, latency and memory against a bare relay
+	@$(BIN)/python -m loadtest.bench $(ARGS)
+
+fmt: $(VENV)/.installed-dev
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+docs: $(VENV)/.installed  ## print the generated pages anew
+	@$(BIN)/python -m gateway.config.reference docs/configuration.md
+
+lock: $(VENV)/.installed-dev  ## choose dependency versions anew, with hashes
+	@$(BIN)/python -m pip install --quiet uv
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--upgrade setup.cfg deploy/build-requirements.in --output-file $(LOCK)
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--upgrade setup.cfg deploy/build-requirements.in --extra test --extra check --constraint $(LOCK) --output-file $(DEV_LOCK)
+
+clean:
+	rm -rf $(VENV) build *.egg-info
+
+# The first Python that is new enough; PYTHON=... chooses another.
+$(BIN)/python:
+	@set -e; for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
+		if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			echo "creating $(VENV) with $$($$python --version)"; $$python -m venv $(VENV); exit 0; \
+		fi; \
+	done; echo "Sluice needs Python 3.11 or newer; none was found. PYTHON=/path/to/python make run names one." >&2; exit 1
+
+$(VENV)/.installed: $(BIN)/python $(LOCK) setup.cfg pyproject.toml
+	@echo "installing (first time only)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed $(DEV_LOCK)
+	@echo "installing the test tools (first time only)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(DEV_LOCK)
+	@touch $@

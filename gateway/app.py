@@ -1,0 +1,283 @@
+"""The composition root: builds every object once, wires them, starts, drains, stops.
+
+Only this file (and the command line above it) knows concrete classes on all sides.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+
+import uvloop
+
+from gateway.call import Call
+from gateway.config.settings import ProviderSettings, Settings
+from gateway.core.auth import KeyRing
+from gateway.core.errors import NotFound
+from gateway.core.origin import parse_origin
+from gateway.core.proxy import parse_proxy, proxy_for
+from gateway.core.types import Secret
+from gateway.dialects import openai_chat, openai_embeddings, openai_models
+from gateway.discovery import Discovery
+from gateway.endpoints import Action, Endpoint, path_argument
+from gateway.pipeline import Pipeline, Reply
+from gateway.server import Edge
+from gateway.targets import ProviderInstance, Targets
+from gateway.telemetry.logs import Log
+from gateway.telemetry.metrics import Metrics, Samples
+from gateway.telemetry.shared import SharedSamples
+from gateway.upstream.contract import Upstream
+from gateway.upstream.pool import HttpUpstream
+from gateway.upstream.resolve import Resolver
+from gateway.upstream.slots import PoolLimits
+from providers import load
+from providers.contract import Provider
+
+# Connections the kernel holds while the loop is busy; Linux caps it at net.core.somaxconn.
+BACKLOG = 4096
+LAG_PROBE_S = 0.5
+
+DIALECTS = {d.name: d for d in (openai_chat.DIALECT, openai_embeddings.DIALECT)}
+
+
+class App:
+    """One worker: everything between its listening socket and its connections to providers."""
+
+    def __init__(self, settings: Settings, shared: SharedSamples | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        self._loop = loop
+        self._settings = settings
+        self._shared = shared
+        self.log = Log(
+            sys.stdout.fileno(),
+            as_json=_logs_json(settings),
+            level=settings.log.level,
+            secrets=_all_secrets(settings),
+            schedule=loop.call_later,
+        )
+        self._metrics = Metrics()
+        self._targets = Targets(list(_instances(settings)), self._metrics)
+        self._discovery = Discovery(self._targets, self.log)
+        pipeline = Pipeline(
+            keys=KeyRing(settings.auth.master_key),
+            targets=self._targets,
+            dialects=DIALECTS,
+            actions={
+                Action.LIST_MODELS: self._list_models,
+                Action.GET_MODEL: self._get_model,
+                Action.LIVE: self._live,
+                Action.READY: self._ready,
+                Action.METRICS: self._scrape,
+            },
+            wait_for_models=self._discovery.wait_for_first_answers,
+            metrics=self._metrics,
+            log=self.log,
+            max_body_bytes=settings.server.max_body,
+        )
+        self._edge = Edge(pipeline.answer, openai_chat.DIALECT.error_body, settings.server)
+        self._server: asyncio.Server | None = None
+        self._lag_due = loop.time() + LAG_PROBE_S
+        self._lag_timer = loop.call_at(self._lag_due, self._probe_lag)
+
+    # --- life ---
+
+    async def start(self, sock: socket.socket) -> None:
+        self._server = await self._loop.create_server(self._edge, sock=sock, backlog=BACKLOG)
+        self._discovery.start()
+
+    async def drain(self) -> None:
+        """Take nothing new, let running requests finish within the grace, cut and count the rest."""
+        assert self._server is not None
+        self._server.close()
+        self._edge.drain()
+        self.log.say("draining", running=self._edge.busy(), grace_s=self._settings.server.drain_timeout)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.server.drain_timeout):
+                await self._edge.wait_idle()
+        cut = self._edge.stop()
+        self.log.say("stopped", cut_requests=cut)
+
+    async def close(self) -> None:
+        self._lag_timer.cancel()
+        await self._discovery.stop()
+        for instance in self._targets.instances.values():
+            await instance.upstream.close()
+        if self._shared is not None:
+            self._shared.publish(self._samples())
+        self.log.close()
+
+    def _probe_lag(self) -> None:
+        now = self._loop.time()
+        self._metrics.loop_lag_s = max(0.0, now - self._lag_due)
+        self._lag_due = now + LAG_PROBE_S
+        self._lag_timer = self._loop.call_at(self._lag_due, self._probe_lag)
+        if self._shared is not None:
+            self._shared.publish(self._samples())
+
+    # --- answers the gateway gives itself ---
+
+    async def _list_models(self, call: Call, endpoint: Endpoint) -> Reply:
+        return Reply(200, openai_models.model_list(self._targets.index.listing()))
+
+    async def _get_model(self, call: Call, endpoint: Endpoint) -> Reply:
+        requested = path_argument(endpoint, call.path)
+        found = self._targets.index.find(requested)
+        if found is None:
+            raise self._targets.index.unknown(requested)
+        return Reply(200, openai_models.one_model(requested, *found))
+
+    async def _live(self, call: Call, endpoint: Endpoint) -> Reply:
+        return Reply(200, b'{"status":"ok"}')
+
+    async def _ready(self, call: Call, endpoint: Endpoint) -> Reply:
+        if self._edge.is_draining:
+            return Reply(503, b'{"status":"draining"}')
+        return Reply(200, b'{"status":"ready"}')
+
+    async def _scrape(self, call: Call, endpoint: Endpoint) -> Reply:
+        if not self._settings.metrics.enabled:
+            raise NotFound("Metrics are switched off (metrics.enabled).")
+        from gateway.telemetry.exposition import render
+
+        samples = self._samples()
+        body, content_type = render(samples if self._shared is None else self._shared.merged_with(samples))
+        return Reply(200, body, content_type)
+
+    def _samples(self) -> Samples:
+        connections: dict[tuple[str, ...], float] = {}
+        attempts: dict[tuple[str, ...], float] = {}
+        for name, instance in self._targets.instances.items():
+            pool = instance.upstream.statistics()
+            attempts |= {(name, outcome): count for outcome, count in instance.outcomes.items()}
+            connections |= {(name, "open"): pool.open, (name, "idle"): pool.idle, (name, "waiting"): pool.waiting}
+        return self._metrics.samples(
+            {
+                "sluice_upstream_attempts": attempts,
+                "sluice_upstream_connections": connections,
+                "sluice_connections": {(): len(self._edge.connections)},
+                "sluice_slow_readers_cut": {(): self._edge.slow_readers_cut},
+                "sluice_log_lines_dropped": {(): self.log.dropped_lines},
+            }
+        )
+
+
+# --- building ---
+
+
+def _logs_json(settings: Settings) -> bool:
+    if settings.log.format == "auto":
+        return not sys.stdout.isatty()
+    return settings.log.format == "json"
+
+
+def _all_secrets(settings: Settings) -> Iterator[Secret]:
+    if settings.auth.master_key is not None:
+        yield settings.auth.master_key
+    for provider in settings.providers.values():
+        yield from provider.all_keys
+        yield from provider.headers.values()
+        if provider.proxy is not None:
+            yield provider.proxy
+
+
+def _instances(settings: Settings) -> Iterator[ProviderInstance]:
+    resolver = Resolver()
+    for name, chosen in settings.providers.items():
+        provider = load(chosen.type or name)
+        yield ProviderInstance(
+            name=name,
+            provider=provider,
+            upstream=_upstream(provider, chosen, resolver),
+            retry=chosen.retry,
+            keys=chosen.all_keys,
+            headers=tuple(chosen.headers.items()),
+            configured_models=chosen.models,
+        )
+
+
+def _upstream(provider: Provider, chosen: ProviderSettings, resolver: Resolver) -> Upstream:
+    if provider.simulate is not None:
+        from gateway.upstream.internal import InternalUpstream
+
+        return InternalUpstream(provider.simulate, provider.surfaces, chosen.timeouts)
+    base_url = chosen.base_url or provider.base_url
+    return HttpUpstream(
+        parse_origin(base_url),
+        timeouts=chosen.timeouts,
+        limits=PoolLimits(max_connections=chosen.max_connections, idle_s=chosen.idle_timeout),
+        proxy=parse_proxy(chosen.proxy.reveal()) if chosen.proxy else proxy_for(base_url, os.environ),
+        ca_file=chosen.ca_file,
+        resolver=resolver,
+    )
+
+
+# --- running ---
+
+
+def listen(settings: Settings, port: int | None = None) -> socket.socket:
+    """A bound socket; workers share the port (``port`` is the one the parent got when any was asked for). Raises
+    ``OSError``."""
+    server = settings.server
+    info = socket.getaddrinfo(
+        server.host, server.port if port is None else port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    family, kind, protocol, _, address = info[0]
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if server.workers > 1:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind(address)
+    except OSError:
+        sock.close()
+        raise
+    sock.setblocking(False)
+    return sock
+
+
+async def serve(settings: Settings, sock: socket.socket, shared: SharedSamples | None = None) -> None:
+    """Serve on ``sock`` until SIGTERM or SIGINT, then drain. A second signal cuts at once."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    app = App(settings, shared)
+    draining: asyncio.Task[None] | None = None
+
+    def on_signal() -> None:
+        if stop.is_set() and draining is not None:
+            draining.cancel()
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    await app.start(sock)
+    host, port = sock.getsockname()[:2]
+    app.log.say(f"Sluice serves on http://{host}:{port}", providers=", ".join(settings.providers), pid=os.getpid())
+    app.log.flush()
+    await stop.wait()
+    draining = asyncio.create_task(app.drain())
+    with contextlib.suppress(asyncio.CancelledError):
+        await draining
+    await app.close()
+
+
+def run(settings: Settings) -> int:
+    """The life of the process; returns its exit code."""
+    try:
+        sock = listen(settings)
+    except OSError as error:
+        print(  # noqa: T201
+            f"sluice: cannot listen on {settings.server.host}:{settings.server.port}: {error.strerror}. "
+            "Is another process using the port? PORT=9000 or --port 9000 takes another one.",
+            file=sys.stderr,
+        )
+        return 1
+    if settings.server.workers > 1:
+        from gateway.workers import supervise
+
+        return supervise(settings, sock)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(settings, sock))
+    return 0

@@ -1,0 +1,197 @@
+"""One request and the way to answer it: what the rest of the gateway sees of a client."""
+
+from http import HTTPStatus
+from time import monotonic
+from typing import Protocol
+
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import StreamReader
+from msgspec import Struct
+from multidict import CIMultiDictProxy
+
+from gateway.core.edge import may_reuse
+from gateway.core.errors import BadRequest, ClientError, TooLarge, UnsupportedMedia
+from gateway.upstream.contract import Exchange
+
+# Larger bodies are written apart from their head instead of being copied behind it.
+_COPY_BELOW_BYTES = 64 * 1024
+
+_STATUS_LINES = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
+
+
+class Line(Protocol):
+    """The client's connection, as far as a call needs it."""
+
+    exchange: Exchange | None
+
+    @property
+    def date_line(self) -> bytes: ...
+
+    @property
+    def writing_paused(self) -> bool: ...
+
+    def send(self, data: bytes) -> None: ...
+
+    def abort(self) -> None: ...
+
+    def await_body(self, payload: StreamReader) -> None:
+        """A body is being waited for: the deadline for it runs."""
+
+    def note_body(self, received_bytes: int) -> None: ...
+
+    def end_body(self) -> None: ...
+
+
+class Call(Struct):
+    """``reply`` answers at once; or ``start`` with the head, ``write`` any number of times and ``end``.
+
+    ``headers`` given to these are complete header lines. Writing to a client that has left does nothing: the task that
+    serves it is being cancelled.
+    """
+
+    line: Line
+    payload: StreamReader
+    method: str
+    path: str
+    headers: CIMultiDictProxy[str]
+    started_at: float
+    keep_alive: bool
+    # HTTP/1.0 knows no chunks: a streamed answer ends with the connection
+    is_chunked: bool = True
+    bytes_in: int = 0
+    bytes_out: int = 0
+    status: int = 0
+    has_started: bool = False
+
+    # --- request ---
+
+    async def read_body(self, max_bytes: int) -> bytes:
+        """The whole body. Raises ``TooLarge``, ``RequestTimeout``, ``UnsupportedMedia`` or ``BadRequest``."""
+        payload = self.payload
+        headers = self.headers
+        if "Content-Encoding" in headers and headers["Content-Encoding"].lower() != "identity":
+            raise UnsupportedMedia("Compressed request bodies are not accepted; send it without Content-Encoding.")
+        # the judge of heads has made sure that this is a plain number
+        if int(headers.get("Content-Length", 0)) > max_bytes:
+            raise _too_large(max_bytes)
+        body = payload.read_nowait() if payload.is_eof() else await self._collect(max_bytes)
+        self.bytes_in = len(body)
+        if len(body) > max_bytes:
+            raise _too_large(max_bytes)
+        return body
+
+    async def _collect(self, max_bytes: int) -> bytes:
+        line, payload = self.line, self.payload
+        if "Expect" in self.headers:
+            line.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        pieces: list[bytes] = []
+        received = 0
+        line.await_body(payload)
+        try:
+            while received <= max_bytes:
+                piece = await payload.readany()
+                if not piece and payload.is_eof():
+                    return b"".join(pieces)
+                pieces.append(piece)
+                received += len(piece)
+                line.note_body(received)
+        except ClientError:
+            raise
+        except Exception as error:
+            # nothing but the parser's own exceptions (a bad chunk, an early end) comes out of a payload
+            raise BadRequest("The request body is not well-formed HTTP.", detail=type(error).__name__) from None
+        finally:
+            line.end_body()
+        raise _too_large(max_bytes)
+
+    # --- answer ---
+
+    def reply(self, status: int, headers: bytes, body: bytes) -> None:
+        """Answer with a whole body."""
+        if not self.payload.is_eof():
+            self.keep_alive = False
+        self.status = status
+        self.has_started = True
+        self.bytes_out = len(body)
+        line = self.line
+        head = b"%b%b%b%bContent-Length: %d\r\n\r\n" % (
+            status_line(status),
+            line.date_line,
+            b"" if self.keep_alive else b"Connection: close\r\n",
+            headers,
+            len(body),
+        )
+        if self.method == "HEAD":
+            line.send(head)
+        elif len(body) < _COPY_BELOW_BYTES:
+            line.send(head + body)
+        else:
+            line.send(head)
+            line.send(body)
+
+    def start(self, status: int, headers: bytes, first: bytes) -> None:
+        """Begin a streamed answer; ``first`` goes out in the same write as the head."""
+        self.status = status
+        self.has_started = True
+        if not self.is_chunked:
+            self.keep_alive = False
+        self.line.send(
+            b"%b%b%b%b%b\r\n%b"
+            % (
+                status_line(status),
+                self.line.date_line,
+                b"" if self.keep_alive else b"Connection: close\r\n",
+                headers,
+                b"Transfer-Encoding: chunked\r\n" if self.is_chunked else b"",
+                self._frame(first),
+            )
+        )
+
+    def write(self, data: bytes) -> None:
+        if data:
+            self.line.send(self._frame(data))
+
+    def end(self, last: bytes = b"") -> None:
+        """The streamed answer is over; ``last`` is what belongs to it still."""
+        self.line.send(self._frame(last) + (b"0\r\n\r\n" if self.is_chunked else b""))
+
+    def abort(self) -> None:
+        """Break the connection, so that nothing can take what was sent for a whole answer."""
+        self.line.abort()
+
+    def _frame(self, data: bytes) -> bytes:
+        self.bytes_out += len(data)
+        return b"%x\r\n%b\r\n" % (len(data), data) if self.is_chunked and data else data
+
+    # --- flow ---
+
+    def attach(self, exchange: Exchange | None) -> None:
+        """Let the client's reading speed govern ``exchange``."""
+        self.line.exchange = exchange
+        if exchange is not None and self.line.writing_paused:
+            exchange.pause_reading()
+
+
+def new_call(line: Line, message: RawRequestMessage, payload: StreamReader) -> Call:
+    """The call of a request head that has passed its judge."""
+    is_chunked = message.version[1] == 1
+    target: str = message.path
+    return Call(
+        line,
+        payload,
+        message.method,
+        target.partition("?")[0] if "?" in target else target,
+        message.headers,
+        monotonic(),
+        is_chunked and not message.should_close and may_reuse(message.headers),
+        is_chunked,
+    )
+
+
+def status_line(status: int) -> bytes:
+    """``HTTP/1.1 200 OK`` and its line end; codes without a registered phrase, such as 529, get a plain one."""
+    return _STATUS_LINES.get(status) or b"HTTP/1.1 %d Error\r\n" % status
+
+
+def _too_large(max_bytes: int) -> TooLarge:
+    return TooLarge(f"The request body is larger than the {max_bytes} bytes this gateway accepts (server.max_body).")

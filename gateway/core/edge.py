@@ -1,0 +1,136 @@
+"""May this request head come in?
+
+The HTTP parser reads heads well, yet it accepts some that a proxy in front of us may read differently, and every such
+difference is a way to smuggle a request (RFC 9112 section 11.2). What the parser lets through, this judge refuses:
+
+    judge_opening   the raw first bytes, for the little that leaves no trace in a parsed head
+    judge_head      the parsed head, before anything acts on it
+    may_reuse       whether another request may follow on the connection
+
+A refusal is answered and the connection closed: once framing is in doubt, no later byte can be trusted.
+``tests/unit/core/test_edge.py`` tells which layer refuses which attack.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple, Protocol
+
+from gateway.core.limits import MAX_CONTENT_LENGTH_DIGITS, MAX_HOST_CHARS, MAX_JUDGED_HOSTS
+from gateway.core.names import is_host
+
+
+class HeaderMap(Protocol):
+    """Headers by case-insensitive name, all values of one name in order: what multidicts offer."""
+
+    def getall(self, key: str, default: tuple[str, ...], /) -> Sequence[str]: ...
+
+    def __contains__(self, key: object, /) -> bool: ...
+
+
+class HeadRefusal(NamedTuple):
+    """``status`` to answer with and a public ``reason``, a fixed sentence that repeats nothing of the request."""
+
+    status: int
+    reason: str
+
+
+BAD_REQUEST_LINE = HeadRefusal(400, "The request line is malformed.")
+BAD_VERSION = HeadRefusal(505, "Only HTTP/1.0 and HTTP/1.1 are spoken here.")
+BAD_METHOD = HeadRefusal(501, "The request method is not implemented.")
+BAD_TARGET = HeadRefusal(400, "The request target must be an absolute path of printable ASCII without a fragment.")
+BAD_HOST = HeadRefusal(400, "The Host header must name one host.")
+BAD_TRANSFER_ENCODING = HeadRefusal(400, "The only transfer coding is chunked, in HTTP/1.1 and without Content-Length.")
+BAD_CONTENT_LENGTH = HeadRefusal(400, "The Content-Length header must be one decimal number.")
+NO_UPGRADE = HeadRefusal(400, "Protocol upgrades are not offered.")
+BAD_EXPECTATION = HeadRefusal(417, "The only expectation met is 100-continue.")
+
+_HTTP_1_0 = (1, 0)
+_HTTP_1_1 = (1, 1)
+# CONNECT and TRACE are absent: the gateway is no tunnel and no echo.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# Printable ASCII but "#" and "\", which some servers read as "/"; no second slash, which URL libraries read as a host.
+_TARGET = re.compile(r'/(?!/)[!"$-\[\]-~]*')
+
+
+def judge_head(version: tuple[int, int], method: str, target: str, headers: HeaderMap) -> HeadRefusal | None:
+    """``None`` for a request that may come in. Header values are taken as parsed: without surrounding whitespace."""
+    return (
+        _judge_request_line(version, method, target)
+        or _judge_host(version, headers.getall("Host", ()))
+        or _judge_framing(version, headers)
+        or _judge_intent(headers)
+    )
+
+
+def _judge_request_line(version: tuple[int, int], method: str, target: str) -> HeadRefusal | None:
+    if version not in (_HTTP_1_1, _HTTP_1_0):
+        return BAD_VERSION
+    if method not in _METHODS:
+        return BAD_METHOD
+    # RFC 9112 section 3.2: absolute-form is for proxies, authority-form for CONNECT, "*" for OPTIONS
+    if _TARGET.fullmatch(target) is None:
+        return BAD_TARGET
+    return None
+
+
+def _judge_host(version: tuple[int, int], hosts: Sequence[str]) -> HeadRefusal | None:
+    """RFC 9112 section 3.2: 400 for a missing, repeated or invalid Host; only HTTP/1.0 may go without."""
+    if not hosts:
+        return None if version == _HTTP_1_0 else BAD_HOST
+    host = hosts[0]
+    if len(hosts) > 1 or len(host) > MAX_HOST_CHARS or not _is_known_host(host):
+        return BAD_HOST
+    return None
+
+
+_is_known_host = lru_cache(maxsize=MAX_JUDGED_HOSTS)(is_host)
+
+
+def _judge_framing(version: tuple[int, int], headers: HeaderMap) -> HeadRefusal | None:
+    """RFC 9112 section 6: where the body ends must not be a matter of opinion."""
+    lengths = headers.getall("Content-Length", ())
+    if "Transfer-Encoding" in headers:
+        codings = headers.getall("Transfer-Encoding", ())
+        is_plain = len(codings) == 1 and codings[0].lower() == "chunked"
+        return None if is_plain and not lengths and version == _HTTP_1_1 else BAD_TRANSFER_ENCODING
+    if lengths and not (len(lengths) == 1 and _is_length(lengths[0])):
+        return BAD_CONTENT_LENGTH
+    return None
+
+
+def _is_length(text: str) -> bool:
+    return len(text) <= MAX_CONTENT_LENGTH_DIGITS and text.isascii() and text.isdigit()
+
+
+def _judge_intent(headers: HeaderMap) -> HeadRefusal | None:
+    if "Upgrade" in headers:
+        return NO_UPGRADE
+    if "Expect" in headers and [e.lower() for e in headers.getall("Expect", ())] != ["100-continue"]:
+        return BAD_EXPECTATION
+    return None
+
+
+def judge_opening(data: bytes) -> HeadRefusal | None:
+    """Judge the first bytes of a request, as they came in one read and before the parser has them: a request line with
+    other than two single spaces, or more than one empty line before it (RFC 9112 section 2.2 lets clients send one).
+
+    A request line in several reads escapes, which is a matter of tidiness and not of safety: the parser and
+    ``judge_head`` still find the same method, target and framing in it.
+    """
+    if data.startswith(b"\r\n"):
+        data = data[2:]
+    if data.startswith((b"\r", b"\n")) and data != b"\r":
+        return BAD_REQUEST_LINE
+    end = data.find(b"\r\n")
+    spaces = data.count(b" ", 0, end) if end >= 0 else data.count(b" ")
+    if spaces > 2 or (end >= 0 and spaces < 2):
+        return BAD_REQUEST_LINE
+    return None
+
+
+def may_reuse(headers: HeaderMap) -> bool:
+    """May another request follow on the connection? Not after a chunked one: aiohttp's C parser (3.14) keeps the last
+    trailer field of a chunked body and hands it to the next request as its first header, so that whoever sends the
+    body could put a credential on a request that a proxy in front sends for somebody else."""
+    return "Transfer-Encoding" not in headers

@@ -1,0 +1,197 @@
+"""The gate every client body passes before anything is decided on it.
+
+Decoders are lenient where a gateway may not be: the last of two ``model`` members wins, invalid UTF-8 inside a skipped
+string is forwarded, depth is limited by the stack. ``guarded`` closes these gaps. What a typical body needs is a few
+substring searches at memory speed; only a suspicious one pays for a real scan.
+
+The same scan finds where a member's value stands, so that the model id can be replaced in the bytes as received.
+"""
+
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+
+from gateway.core.errors import BadRequest
+from gateway.core.limits import MAX_JSON_CONTAINERS, MAX_JSON_DEPTH, MAX_JSON_NUMBER_CHARS
+
+T = TypeVar("T")
+
+# What the gateway decides on. Two of them in one body would let us and the provider read different requests.
+ROUTING_MEMBERS = ("model", "stream", "stream_options")
+
+# \u0041 to \u007a spell ASCII letters: nobody needs them, except to hide a member's name.
+_ESCAPED_LETTER = re.compile(rb"\\u00[4-7]")
+# Possessive, so that no input makes it try twice; strings are known to be terminated (the body is valid JSON).
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[][{}:,]', re.DOTALL)
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+# One shape for both kinds: taking away "[]" and then "{}" would take two levels of [{}] for one.
+_TO_SQUARE = bytes.maketrans(b"{}", b"[]")
+_NUMBER_CHARS = bytes.maketrans(b"123456789.eE+-", b"00000000000000")
+_LONG_NUMBER_HINT = b"0" * (MAX_JSON_NUMBER_CHARS + 1)
+_LONG_NUMBER = re.compile(rb"[0-9.eE+-]{%d}" % (MAX_JSON_NUMBER_CHARS + 1))
+_MODEL_VALUE = re.compile(rb'"model"[ \t\r\n]*:[ \t\r\n]*("[^"\\]*")')
+
+
+class _ModelOnly(msgspec.Struct):
+    model: str
+
+
+_read_model = msgspec.json.Decoder(_ModelOnly).decode
+_read_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def guarded(body: bytes, read: Callable[[bytes], T]) -> T:
+    """``read(body)``, with everything refused that this gateway and a provider might read differently.
+
+    ``read`` must parse the whole body and take nothing but an object; what it raises beside ``BadRequest`` becomes one.
+    Raises ``BadRequest``.
+    """
+    if not body.isascii():
+        _check_utf8(body)
+    # brackets inside strings count too: what this says is never too low
+    brackets = body.count(b"[") + body.count(b"{")
+    if brackets > MAX_JSON_CONTAINERS:
+        _check_containers(body)
+    try:
+        value = read(body)
+    except RecursionError:
+        raise _too_deep() from None
+    except msgspec.ValidationError as error:
+        raise BadRequest(f"The request body has a wrong type: {error}") from None
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise BadRequest(f"The request body is not valid JSON: {error}") from None
+    if brackets > MAX_JSON_DEPTH:
+        _check_depth(body)
+    if _LONG_NUMBER_HINT in body.translate(_NUMBER_CHARS):
+        _check_numbers(body)
+    if _may_have_duplicates(body):
+        _check_duplicates(body)
+    return value
+
+
+def _check_utf8(body: bytes) -> None:
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"The request body is not valid UTF-8 at byte {error.start}.") from None
+
+
+def _check_containers(body: bytes) -> None:
+    bare = _without_strings(body)
+    if bare.count(b"[") + bare.count(b"{") > MAX_JSON_CONTAINERS:
+        raise BadRequest(f"The request body has more than {MAX_JSON_CONTAINERS} lists and objects.")
+
+
+def _too_deep() -> BadRequest:
+    return BadRequest(f"The request body is nested deeper than {MAX_JSON_DEPTH} levels.")
+
+
+def _without_strings(body: bytes) -> bytes:
+    """JSON with its strings cut out, in linear time whatever the bytes are. Escaped backslashes go first, so that a
+    backslash before a quote is one that escapes it; then every second piece between quotes is a string."""
+    return b"".join(body.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
+
+
+def _check_depth(body: bytes) -> None:
+    """Take away innermost pairs, level by level; what is left after the allowed number of levels is too deep."""
+    brackets = _without_strings(body).translate(_TO_SQUARE, _NOT_BRACKETS)
+    for _ in range(MAX_JSON_DEPTH):
+        brackets = brackets.replace(b"[]", b"")
+        if not brackets:
+            return
+    raise _too_deep()
+
+
+def _check_numbers(body: bytes) -> None:
+    if _LONG_NUMBER.search(_without_strings(body)):
+        raise BadRequest(f"The request body has a number of more than {MAX_JSON_NUMBER_CHARS} characters.")
+
+
+def _may_have_duplicates(body: bytes) -> bool:
+    """Could a routing member stand twice? ``"stream`` counts ``stream`` and ``stream_options`` alike."""
+    if b"\\u00" in body and _ESCAPED_LETTER.search(body):
+        return True
+    return body.count(b'"model"') > 1 or body.count(b'"stream') > 1
+
+
+def _check_duplicates(body: bytes) -> None:
+    if _is_nested_only(body):
+        return
+    seen = set()
+    for name, _, _ in top_level_members(body):
+        if name in seen and name in ROUTING_MEMBERS:
+            raise BadRequest(f"The request body has more than one {name!r}.", param=name)
+        seen.add(name)
+
+
+def _is_nested_only(body: bytes) -> bool:
+    """Do all the repetitions stand inside member values? A tool with a parameter named ``model`` is common, so this is
+    worth a look that is ten times cheaper than the scan."""
+    values = [bytes(value) for value in _read_members(body).values()]
+    for member in ROUTING_MEMBERS:
+        quoted = f'"{member}"'.encode()
+        if body.count(quoted) - sum(value.count(quoted) for value in values) > 1:
+            return False
+    return len(_ESCAPED_LETTER.findall(body)) == sum(len(_ESCAPED_LETTER.findall(value)) for value in values)
+
+
+def top_level_members(body: bytes) -> list[tuple[str, int, int]]:
+    """``(name, start, end)`` of every member of the top-level object of valid JSON; ``body[start:end]`` is the value
+    with the white space around it."""
+    members = []
+    depth, name, start = 0, "", -1
+    for token in _TOKEN.finditer(body):
+        char = body[token.start()]
+        if char in b"{[":
+            depth += 1
+        elif depth > 1:
+            depth -= char in b"}]"
+        elif char == 0x22 and start < 0:
+            name = msgspec.json.decode(token[0], type=str)
+        elif char == 0x3A:
+            start = token.end()
+        elif char in b",}":
+            if start >= 0:
+                members.append((name, start, token.start()))
+            start = -1
+    return members
+
+
+def replace_model(body: bytes, model: str) -> bytes:
+    """``body`` with its top-level ``model`` replaced; every other byte stays. ``body`` has passed ``guarded``."""
+    encoded = msgspec.json.encode(model)
+    first, last = body.find(b'"model"'), body.rfind(b'"model"')
+    # named once and with nothing that could spell it otherwise: this is the one
+    is_certain = first == last and b"\\u00" not in body
+    if not is_certain and _read_model(body).model == model:
+        return body
+    for at in (first, last):
+        match = _MODEL_VALUE.match(body, at) if at >= 0 else None
+        if match is None:
+            continue
+        replaced = body[: match.start(1)] + encoded + body[match.end(1) :]
+        # a nested "model" may have been hit: only the top-level one changes what a decoder reads
+        if is_certain or _read_model(replaced).model == model:
+            return replaced
+    start, end = _span(body, "model")
+    return body[:start] + encoded + body[end:]
+
+
+def request_stream_usage(body: bytes) -> bytes:
+    """``body`` with ``stream_options.include_usage`` set; every other byte stays. ``body`` has passed ``guarded``."""
+    if b'"stream_options"' not in body and not _ESCAPED_LETTER.search(body):
+        brace = body.index(b"{") + 1
+        return body[:brace] + b'"stream_options":{"include_usage":true},' + body[brace:]
+    start, end = _span(body, "stream_options")
+    if start < 0:
+        brace = body.index(b"{") + 1
+        return body[:brace] + b'"stream_options":{"include_usage":true},' + body[brace:]
+    options = msgspec.json.decode(body[start:end], type=dict[str, msgspec.Raw] | None) or {}
+    options["include_usage"] = msgspec.Raw(b"true")
+    return body[:start] + msgspec.json.encode(options) + body[end:]
+
+
+def _span(body: bytes, member: str) -> tuple[int, int]:
+    return next(((start, end) for name, start, end in top_level_members(body) if name == member), (-1, -1))

@@ -1,0 +1,93 @@
+"""Every bound in one place, each with its reason. What an operator may reasonably change is a setting instead."""
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+# --- what a client may send ---------------------------------------------------------------------------------------
+
+# Codex sends about 1 kB of turn metadata in one header and SDKs about 20 headers; 16 KiB a line and 64 KiB in all is
+# what nginx and Node accept, so no client that works elsewhere fails here.
+MAX_HEADER_LINE_BYTES: Final = 16 * KIB
+MAX_HEADERS: Final = 100
+# Nobody nests deeper by hand; JSON Schemas of real tools reach 20. Decoders recurse, so depth is stack.
+MAX_JSON_DEPTH: Final = 64
+# A double needs 17 digits; a 40-character number is a mistake or an attack on big-integer parsing.
+MAX_JSON_NUMBER_CHARS: Final = 40
+# An empty object costs a decoder 30 times its two bytes. A quarter of a million is 20 times the largest agent request.
+MAX_JSON_CONTAINERS: Final = 250_000
+MAX_MODEL_ID_CHARS: Final = 256
+# The longest agent sessions seen have some thousand turns; each costs about 1 kB once decoded.
+MAX_MESSAGES: Final = 16_384
+# Content parts, tool calls or reasoning blocks of one message: a long PDF sent page by page has some hundred.
+MAX_MESSAGE_PARTS: Final = 4_096
+# OpenAI takes 128 tools; with many MCP servers behind one agent some hundred occur elsewhere.
+MAX_TOOLS: Final = 2_048
+# OpenAI takes 4 stop sequences, Gemini 5, others do not say.
+MAX_STOP_SEQUENCES: Final = 64
+# OpenAI accepts 512 in X-Client-Request-Id; 128 still holds a W3C trace id and a UUID together.
+MAX_REQUEST_ID_CHARS: Final = 128
+# A body that arrives more slowly than this is an attack on sockets, not a slow line: GPRS did 4 KiB/s.
+MIN_BODY_BYTES_PER_S: Final = 1 * KIB
+# A file, batch or response id in a URL path; common ones have 20 to 60 characters.
+MAX_PATH_SEGMENT_CHARS: Final = 256
+# An instance name is a metric label and a prefix of every model id.
+MAX_INSTANCE_NAME_CHARS: Final = 64
+# A DNS name has at most 253 characters (RFC 1035), then a dot, a colon and five digits.
+MAX_HOST_CHARS: Final = 260
+# How many different Host values are remembered as judged; a gateway is known under a few names.
+MAX_JUDGED_HOSTS: Final = 128
+# 15 digits are a petabyte. More only serve to reach the edges of 64-bit counters.
+MAX_CONTENT_LENGTH_DIGITS: Final = 15
+# Pipelined requests are legal and pointless here; the parser stops reading beyond this many.
+MAX_PIPELINED_REQUESTS: Final = 8
+# An unread body up to this size is drained so that the connection can be kept; a longer one costs the connection.
+MAX_DRAINED_BODY_BYTES: Final = 64 * KIB
+
+# --- what goes to an upstream --------------------------------------------------------------------------------------
+
+# Head and body up to this size are joined for one write; a longer body is not copied for the sake of one system call.
+MAX_JOINED_REQUEST_BYTES: Final = 64 * KIB
+
+# --- what an upstream may send ------------------------------------------------------------------------------------
+
+MAX_UPSTREAM_HEADERS: Final = 200
+MAX_UPSTREAM_HEADER_BYTES: Final = 64 * KIB
+# 100 Continue and 103 Early Hints come once or twice; an endless row of them is an attack.
+MAX_INFORMATIONAL_RESPONSES: Final = 8
+# A proxy answers CONNECT with a status line and a few fields; nginx and squid stay under 1 KiB.
+MAX_TUNNEL_HEAD_BYTES: Final = 16 * KIB
+# Hosts whose addresses are remembered: one for each provider instance or proxy, so this is never reached by use.
+MAX_CACHED_HOSTS: Final = 256
+# Addresses tried for one host: large services publish up to 16; a longer answer is a mistake.
+MAX_ADDRESSES: Final = 16
+# The largest plain answer we hold in memory: a long completion is under 1 MiB, base64 images reach 20 MiB.
+MAX_UPSTREAM_BODY_BYTES: Final = 64 * MIB
+# An error body is read for its message only.
+MAX_ERROR_BODY_BYTES: Final = 256 * KIB
+# One server-sent event. Image chunks are the largest real ones (about 2 MiB of base64).
+MAX_SSE_EVENT_BYTES: Final = 8 * MIB
+
+# An answer's id is repeated in every chunk we write; real ones have 20 to 60 characters.
+MAX_ANSWER_ID_CHARS: Final = 256
+# Reasoning text waiting for its signature, and citations, of one answer being streamed. The longest reasoning (128,000
+# tokens) is about 600 KiB.
+MAX_HELD_ANSWER_CHARS: Final = 8 * MIB
+
+# OpenRouter lists about 500, the largest hosts a few thousand.
+MAX_LISTED_MODELS: Final = 10_000
+
+# --- flow ---------------------------------------------------------------------------------------------------------
+
+# Unsent bytes to one client before its upstream is paused. 16 KiB costs 8 KiB of memory a stream instead of 50.
+CLIENT_HIGH_WATER_BYTES: Final = 16 * KIB
+# Bytes the kernel may hold unsent for one client: slow readers then cost 25 KiB of kernel memory and not 546.
+NOTSENT_LOWAT_BYTES: Final = 16 * KIB
+
+# --- configuration ------------------------------------------------------------------------------------------------
+
+# A hundred providers with every setting written out are 100 KiB.
+MAX_CONFIG_FILE_BYTES: Final = MIB
+# Values after aliases are expanded: a few nested YAML aliases can mean a billion.
+MAX_CONFIG_VALUES: Final = 20_000

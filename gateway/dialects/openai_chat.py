@@ -1,0 +1,16 @@
+"""OpenAI chat completions (``POST /v1/chat/completions``): the dialect most clients speak."""
+
+from gateway.core.types import DialectName
+from gateway.dialects.contract import Dialect
+from gateway.dialects.openai_chat_answer import ChatEncoder
+from gateway.dialects.openai_chat_request import decode, read_envelope
+from gateway.dialects.openai_errors import error_body, error_event
+
+DIALECT = Dialect(
+    name=DialectName.OPENAI_CHAT,
+    read_envelope=read_envelope,
+    error_body=error_body,
+    error_event=error_event,
+    decode=decode,
+    encoder=ChatEncoder,
+)

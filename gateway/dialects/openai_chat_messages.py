@@ -1,0 +1,299 @@
+"""The messages of an OpenAI chat-completions request, read into core types.
+
+Source: OpenAI API reference, "Create chat completion", ``messages`` (2026-11), with what clients add on replayed
+assistant turns: ``reasoning_content`` or ``reasoning`` as text, and ``thinking_blocks`` (LiteLLM's shape).
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Annotated, NamedTuple, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from gateway.core.limits import MAX_MESSAGE_PARTS, MAX_MESSAGES
+from gateway.core.types import (
+    Audio,
+    Extra,
+    File,
+    Image,
+    Message,
+    Part,
+    Reasoning,
+    Refusal,
+    Role,
+    Text,
+    ToolCall,
+    ToolResult,
+)
+from gateway.dialects.data_uri import is_data_uri, parse_data_uri
+from gateway.dialects.fields import (
+    Decode,
+    FieldError,
+    Fields,
+    as_object,
+    as_text,
+    as_text_or_object,
+    each,
+    nested,
+    require,
+    rest,
+    shown,
+    take,
+    take_each,
+    take_nested,
+    unsupported,
+)
+
+P = TypeVar("P")
+
+_as_messages: Decode[list[Fields]] = msgspec.json.Decoder(
+    Annotated[list[Fields], Meta(min_length=1, max_length=MAX_MESSAGES)]
+).decode
+_as_parts: Decode[list[Fields]] = msgspec.json.Decoder(
+    Annotated[list[Fields], Meta(max_length=MAX_MESSAGE_PARTS)]
+).decode
+_as_content: Decode[str | list[Fields]] = msgspec.json.Decoder(
+    str | Annotated[list[Fields], Meta(max_length=MAX_MESSAGE_PARTS)]
+).decode
+
+
+# --- messages -----------------------------------------------------------------------------------------------------
+
+
+def read_name(fields: Fields) -> str:
+    return require(fields, "name", as_text)
+
+
+def check_is_function(fields: Fields) -> None:
+    """Of a tool or a call: its ``type`` is ``function``, or left out as some clients do."""
+    kind = take(fields, "type", as_text)
+    if kind not in (None, "function"):
+        raise unsupported(kind, ("function",))
+
+
+class _LegacyCalls:
+    """Ids for the ``function_call`` of 2023, which had none: a ``function`` message answers the last call
+    by its name."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, str] = {}
+        self._count = 0
+
+    def name(self, function: str) -> str:
+        self._count += 1
+        self._ids[function] = call_id = f"function_call_{self._count}"
+        return call_id
+
+    def find(self, function: str) -> str:
+        if function not in self._ids:
+            raise FieldError(f"answers no earlier function_call of {shown(function)}", "name")
+        return self._ids[function]
+
+
+def read_messages(fields: Fields) -> list[Message]:
+    calls = _LegacyCalls()
+    return nested(fields, "messages", _as_messages, lambda items: each(items, partial(_read_message, calls)))
+
+
+def _read_message(calls: _LegacyCalls, fields: Fields) -> Message:
+    role = require(fields, "role", as_text)
+    read = _ROLES.get(role)
+    if read is None:
+        raise FieldError(f"must be {', '.join(_ROLES)}, not {shown(role)}", "role")
+    return read(fields, calls)
+
+
+def _read_spoken(role: Role, fields: Fields, _calls: _LegacyCalls) -> Message:
+    parts = _read_content(fields, _read_part)
+    if role is Role.USER and not parts:
+        raise FieldError("must not be empty", "content")
+    return Message(role, parts, name=take(fields, "name", as_text), extra=rest(fields))
+
+
+def _read_assistant(fields: Fields, calls: _LegacyCalls) -> Message:
+    parts = _read_reasoning(fields)
+    # an empty string beside tool calls says nothing, and some providers refuse empty text
+    parts += [part for part in _read_content(fields, _read_assistant_part) if part != Text("")]
+    refusal = take(fields, "refusal", as_text)
+    if refusal:
+        parts.append(Refusal(refusal))
+    parts += take_each(fields, "tool_calls", _as_parts, _read_tool_call)
+    call = take_nested(fields, "function_call", as_object, _read_call)
+    if call:
+        parts.append(ToolCall(calls.name(call.name), call.name, call.arguments, call.extra))
+    return Message(Role.ASSISTANT, parts, name=take(fields, "name", as_text), extra=rest(fields))
+
+
+def _read_tool_answer(fields: Fields, _calls: _LegacyCalls) -> Message:
+    result = ToolResult(require(fields, "tool_call_id", as_text), _read_content(fields, _read_result_part))
+    name = take(fields, "name", as_text)
+    result.extra = rest(fields)
+    return Message(Role.TOOL, [result], name=name)
+
+
+def _read_function_answer(fields: Fields, calls: _LegacyCalls) -> Message:
+    name = read_name(fields)
+    result = ToolResult(calls.find(name), _read_content(fields, _read_result_part))
+    result.extra = rest(fields)
+    return Message(Role.TOOL, [result], name=name)
+
+
+_ROLES: dict[str, Callable[[Fields, _LegacyCalls], Message]] = {
+    "system": partial(_read_spoken, Role.SYSTEM),
+    "developer": partial(_read_spoken, Role.DEVELOPER),
+    "user": partial(_read_spoken, Role.USER),
+    "assistant": _read_assistant,
+    "tool": _read_tool_answer,
+    "function": _read_function_answer,
+}
+
+
+def _read_reasoning(fields: Fields) -> list[Part]:
+    """Signed blocks win: they hold the same text as ``reasoning_content`` and can be replayed."""
+    blocks = take_each(fields, "thinking_blocks", _as_parts, _read_thinking_block)
+    text = take(fields, "reasoning_content", as_text)
+    if bytes(memoryview(fields.get("reasoning", b""))[:1]) == b'"':
+        text = take(fields, "reasoning", as_text) or text
+    return blocks or ([Reasoning(text)] if text else [])
+
+
+class _Call(NamedTuple):
+    name: str
+    arguments: str
+    extra: Extra
+
+
+def _read_call(fields: Fields) -> _Call:
+    return _Call(read_name(fields), take(fields, "arguments", as_text) or "", rest(fields))
+
+
+def _read_tool_call(fields: Fields) -> ToolCall:
+    check_is_function(fields)
+    call = nested(fields, "function", as_object, _read_call)
+    call_id = require(fields, "id", as_text)
+    # replayed from a stream; the order of the list says the same
+    fields.pop("index", None)
+    return ToolCall(call_id, call.name, call.arguments, call.extra | rest(fields))
+
+
+# --- content ------------------------------------------------------------------------------------------------------
+
+
+def _read_content(fields: Fields, read_part: Callable[[Fields], P]) -> list[P | Text]:
+    content = take_nested(fields, "content", _as_content, lambda given: _read_parts(given, read_part))
+    return content or []
+
+
+def _read_parts(given: str | list[Fields], read_part: Callable[[Fields], P]) -> list[P | Text]:
+    return [Text(given)] if isinstance(given, str) else [*each(given, read_part)]
+
+
+def _read_text(fields: Fields) -> Text:
+    return Text(require(fields, "text", as_text), rest(fields))
+
+
+def _read_refusal(fields: Fields) -> Refusal:
+    return Refusal(require(fields, "refusal", as_text))
+
+
+class _Source(NamedTuple):
+    """Where a picture or document is: at a URL, or here."""
+
+    url: str | None = None
+    data: str | None = None
+    media_type: str | None = None
+
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+
+
+def _read_source(text: str) -> _Source:
+    if not is_data_uri(text):
+        if not _URL.match(text):
+            raise FieldError("must be a URL or a data URI such as data:image/png;base64,...")
+        return _Source(url=text)
+    try:
+        media_type, data = parse_data_uri(text)
+    except ValueError as error:
+        raise FieldError(str(error)) from None
+    return _Source(data=data, media_type=media_type)
+
+
+def _read_image(fields: Fields) -> Image | File:
+    image = nested(fields, "image_url", as_text_or_object, _read_picture)
+    image.extra |= rest(fields)
+    return image
+
+
+def _read_picture(given: str | Fields) -> Image | File:
+    if isinstance(given, str):
+        source, detail, extra = _read_source(given), None, {}
+    else:
+        source = nested(given, "url", as_text, _read_source)
+        detail, extra = take(given, "detail", as_text), rest(given)
+    if source.media_type and not source.media_type.startswith("image/"):
+        # a PDF sent as an image is common, and meant as a document
+        return File(source.url, data=source.data, media_type=source.media_type, extra=extra)
+    return Image(source.url, data=source.data, media_type=source.media_type, detail=detail, extra=extra)
+
+
+def _read_file(fields: Fields) -> File:
+    file = nested(fields, "file", as_object, _read_document)
+    file.extra |= rest(fields)
+    return file
+
+
+def _read_document(fields: Fields) -> File:
+    file_id = take(fields, "file_id", as_text)
+    source = take_nested(fields, "file_data", as_text, _read_source)
+    if (file_id is None) == (source is None):
+        raise FieldError("needs either file_id or file_data")
+    where = source or _Source()
+    name = take(fields, "filename", as_text)
+    return File(where.url, file_id, where.data, where.media_type, filename=name, extra=rest(fields))
+
+
+def _read_input_audio(fields: Fields) -> Audio:
+    audio = nested(fields, "input_audio", as_object, _read_sound)
+    audio.extra |= rest(fields)
+    return audio
+
+
+def _read_sound(fields: Fields) -> Audio:
+    return Audio(require(fields, "data", as_text), require(fields, "format", as_text), rest(fields))
+
+
+def _read_thinking(fields: Fields) -> Reasoning:
+    signature = take(fields, "signature", as_text)
+    return Reasoning(require(fields, "thinking", as_text), signature=signature or None)
+
+
+def _read_redacted(fields: Fields) -> Reasoning:
+    return Reasoning(redacted=require(fields, "data", as_text))
+
+
+def _by_type(readers: Mapping[str, Callable[[Fields], P]]) -> Callable[[Fields], P]:
+    def read(fields: Fields) -> P:
+        kind = require(fields, "type", as_text)
+        reader = readers.get(kind)
+        if reader is None:
+            raise unsupported(kind, readers)
+        return reader(fields)
+
+    return read
+
+
+_RESULT_PARTS: dict[str, Callable[[Fields], Text | Image | File]] = {
+    "text": _read_text,
+    "image_url": _read_image,
+    "file": _read_file,
+}
+_PARTS: dict[str, Callable[[Fields], Part]] = {**_RESULT_PARTS, "input_audio": _read_input_audio}
+_THINKING: dict[str, Callable[[Fields], Part]] = {"thinking": _read_thinking, "redacted_thinking": _read_redacted}
+
+_read_result_part = _by_type(_RESULT_PARTS)
+_read_part = _by_type(_PARTS)
+_read_assistant_part = _by_type({**_PARTS, "refusal": _read_refusal, **_THINKING})
+_read_thinking_block = _by_type(_THINKING)

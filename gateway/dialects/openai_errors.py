@@ -1,0 +1,51 @@
+"""Errors as every OpenAI-shaped endpoint tells them: ``{"error": {"message", "type", "param", "code"}}``.
+
+The types are OpenAI's own (guide "Error codes", and its answers as recorded): everything that is the request's fault,
+a wrong key included, is an ``invalid_request_error``. Clients choose their exception by the HTTP status and then read
+``code``.
+"""
+
+import msgspec
+
+from gateway.core.errors import GatewayError, UpstreamError, UpstreamRefused
+from gateway.core.types import Fault
+
+_encode = msgspec.json.Encoder().encode
+
+
+def error_body(error: GatewayError) -> bytes:
+    """The JSON body of an error answer. A provider's own type and code are kept where it had some."""
+    native_type, native_code = "", None
+    if isinstance(error, UpstreamRefused):
+        native_type, native_code = error.native_type, error.native_code
+    return _envelope(
+        _message(error),
+        native_type or _type_of(error.status),
+        error.param,
+        error.code if native_code is None else native_code,
+    )
+
+
+def error_event(error: GatewayError) -> bytes:
+    """The same, for a stream that has begun. No ``[DONE]`` follows: official clients raise on ``error``."""
+    return b"data: " + error_body(error) + b"\n\n"
+
+
+def fault_event(fault: Fault) -> bytes:
+    return b"data: " + _envelope(fault.message, _type_of(fault.status), None, fault.kind) + b"\n\n"
+
+
+def _envelope(message: str, kind: str, param: str | None, code: str) -> bytes:
+    return _encode({"error": {"message": message, "type": kind, "param": param, "code": code}})
+
+
+def _message(error: GatewayError) -> str:
+    """With the provider's name in front, so that a reader knows whose words these are."""
+    provider = error.provider if isinstance(error, UpstreamError) else ""
+    return f"{provider}: {error.message}" if provider else error.message
+
+
+def _type_of(status: int) -> str:
+    if status >= 500:
+        return "server_error"
+    return "rate_limit_error" if status == 429 else "invalid_request_error"

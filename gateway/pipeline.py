@@ -1,0 +1,300 @@
+"""The life of one request, phase by phase.
+
+    call ─ endpoint ─ principal ─ body ─ envelope ─ target ─ attempts ─ answer
+                                                                  └──── settle, always
+
+What is decided is decided by pure functions; this file calls them in order and acts on what they say. It never learns
+which provider it talks to: bytes go through when the client's dialect is the provider's, and through the core types when
+it is not.
+"""
+
+import asyncio
+import itertools
+import math
+import os
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from time import monotonic
+from typing import TypeVar
+
+from msgspec import Struct
+
+from gateway.call import Call
+from gateway.core.auth import KeyRing
+from gateway.core.errors import (
+    BadRequest,
+    GatewayError,
+    Internal,
+    MethodNotAllowed,
+    ModelNotFound,
+    NotFound,
+    UpstreamBroken,
+    UpstreamError,
+    UpstreamRefused,
+    UpstreamTimeout,
+    place_of,
+)
+from gateway.core.jsonguard import guarded
+from gateway.core.names import is_request_id
+from gateway.core.retry import retry_delay
+from gateway.core.types import Capability, DialectName
+from gateway.core.units import parse_duration
+from gateway.dialects.contract import Dialect
+from gateway.endpoints import Access, Action, Endpoint, find_methods
+from gateway.plan import Plan, make_plan
+from gateway.relay import PlainRelay, StreamRelay
+from gateway.targets import ProviderInstance, Target, Targets
+from gateway.telemetry.logs import Log
+from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.record import Record
+
+AnyRelay = TypeVar("AnyRelay", bound=PlainRelay)
+
+# nginx's word for "the client closed the request": it is logged and counted, and nobody receives it.
+CLIENT_LEFT = 499
+
+# Answers belong to whoever asked: no shared cache may keep them (RFC 9111, 5.2.2.5).
+_PRIVATE = b"Cache-Control: no-store\r\nVary: Authorization\r\n"
+_JSON = b"Content-Type: application/json\r\n" + _PRIVATE
+
+
+class Reply(Struct):
+    """An answer that the gateway gives itself."""
+
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+
+
+class Pipeline:
+    """Serves calls. Stateless between requests but for what it was given."""
+
+    def __init__(
+        self,
+        *,
+        keys: KeyRing,
+        targets: Targets,
+        dialects: Mapping[DialectName, Dialect],
+        actions: Mapping[Action, Callable[[Call, Endpoint], Awaitable[Reply]]],
+        wait_for_models: Callable[[], Awaitable[None]],
+        metrics: Metrics,
+        log: Log,
+        max_body_bytes: int,
+    ) -> None:
+        self._keys = keys
+        self._targets = targets
+        self._dialects = dialects
+        self._actions = actions
+        self._wait_for_models = wait_for_models
+        self._metrics = metrics
+        self._log = log
+        self._max_body_bytes = max_body_bytes
+        self._loop = asyncio.get_running_loop()
+        # unique, cheap and telling nothing: a random word per process and a running number
+        self._id_prefix = f"req_{os.urandom(6).hex()}"
+        self._id_numbers = itertools.count(1)
+
+    # --- the story ---
+
+    async def answer(self, call: Call) -> None:
+        """Answer one call, whatever happens, and settle it."""
+        record = Record(self._request_id(call), call.started_at)
+        dialect = self._dialects[DialectName.OPENAI_CHAT]
+        try:
+            endpoint = self._find_endpoint(call)
+            record.endpoint = endpoint.name
+            record.is_probe = endpoint.access is Access.PUBLIC
+            dialect = self._dialects[endpoint.dialect]
+            if endpoint.access is not Access.PUBLIC:
+                self._keys.identify(call.headers)
+            if endpoint.action is Action.FORWARD:
+                await self._forward(call, endpoint, dialect, record)
+            else:
+                self._reply(call, record, await self._actions[endpoint.action](call, endpoint))
+        except GatewayError as error:
+            self._refuse(call, dialect, record, error)
+        except asyncio.CancelledError:
+            record.is_disconnected = True
+            record.status = CLIENT_LEFT
+            raise
+        except Exception as error:
+            self._refuse(call, dialect, record, _unexpected(error))
+        finally:
+            self._settle(call, record)
+
+    async def _forward(self, call: Call, endpoint: Endpoint, dialect: Dialect, record: Record) -> None:
+        assert endpoint.capability is not None
+        body = await call.read_body(self._max_body_bytes)
+        envelope = guarded(body, dialect.read_envelope)
+        record.is_stream = envelope.stream
+        target = await self._find_target(envelope.model, endpoint.capability, endpoint.name)
+        record.requested_model = envelope.model
+        record.provider, record.model, record.series = target.instance.name, target.model, target.series
+        plan = make_plan(target, dialect, envelope, body, call.headers, time.time())
+        record.dropped = plan.dropped
+        if envelope.stream:
+            await self._stream(call, dialect, plan, record)
+        else:
+            relay = await self._attempts(call, plan, record, lambda: PlainRelay(self._loop))
+            self._reply_plain(call, plan, record, relay)
+
+    async def _find_target(self, model: str, capability: Capability, endpoint: str) -> Target:
+        try:
+            return self._targets.find(model, capability, endpoint)
+        except ModelNotFound:
+            if self._targets.index.is_complete:
+                raise
+        # a provider has not told its models yet; just after the start that is a matter of a moment
+        await self._wait_for_models()
+        return self._targets.find(model, capability, endpoint)
+
+    async def _stream(self, call: Call, dialect: Dialect, plan: Plan, record: Record) -> None:
+        def head(relay: PlainRelay) -> bytes:
+            return self._headers(plan, record, relay.content_type)
+
+        def make_relay() -> StreamRelay:
+            return StreamRelay(call, plan.flow(), head, dialect.error_event, plan.target.instance.scrub)
+
+        self._metrics.active_streams += 1
+        try:
+            relay = await self._attempts(call, plan, record, make_relay)
+        finally:
+            self._metrics.active_streams -= 1
+            call.attach(None)
+        if not relay.is_stream:
+            # asked for a stream, answered in one piece
+            self._reply_plain(call, plan, record, relay)
+
+    def _reply_plain(self, call: Call, plan: Plan, record: Record, relay: PlainRelay) -> None:
+        body, summary = plan.read_plain(relay.body)
+        record.usage, record.finish_reason = summary.usage, summary.finish_reason
+        call.reply(relay.status, self._headers(plan, record, relay.content_type), body)
+
+    # --- attempts ---
+
+    async def _attempts(self, call: Call, plan: Plan, record: Record, make_relay: Callable[[], AnyRelay]) -> AnyRelay:
+        """Ask, and ask again as the policy allows: only while nothing has reached the client."""
+        instance = plan.target.instance
+        while True:
+            relay = make_relay()
+            record.attempts += 1
+            started_at = monotonic()
+            exchange = relay.exchange = instance.upstream.send(plan.head, plan.body, relay, streamed=plan.is_stream)
+            if plan.is_stream:
+                call.attach(exchange)
+            timer = self._client_deadline(call, relay) if "X-Sluice-Timeout" in call.headers else None
+            try:
+                await relay.done
+                if relay.status >= 300:
+                    raise _refusal(instance, relay)
+            except UpstreamError as error:
+                error.provider = instance.name
+                instance.count(_outcome(error))
+                delay_s = retry_delay(instance.retry, record.attempts, error, random.random())  # noqa: S311 - jitter
+                if delay_s is None:
+                    raise
+            else:
+                instance.count("ok")
+                return relay
+            finally:
+                # the client may have left, and then the provider's socket closes with it
+                exchange.cancel()
+                if timer is not None:
+                    timer.cancel()
+                record.upstream_s += monotonic() - started_at
+                relay.tell(record)
+            await asyncio.sleep(delay_s)
+
+    def _client_deadline(self, call: Call, relay: PlainRelay) -> asyncio.TimerHandle:
+        """``X-Sluice-Timeout``: the client waits no longer than this, all attempts together."""
+        try:
+            seconds = parse_duration(call.headers["X-Sluice-Timeout"])
+        except ValueError as error:
+            raise BadRequest(f"X-Sluice-Timeout: {error}") from None
+        expired = UpstreamTimeout("The answer took longer than the request's X-Sluice-Timeout.", phase="total")
+        remaining_s = call.started_at + seconds - monotonic()
+        return self._loop.call_later(max(0.0, remaining_s), relay.response_failed, expired)
+
+    # --- ends ---
+
+    def _headers(self, plan: Plan, record: Record, content_type: bytes) -> bytes:
+        head = b"Content-Type: %b\r\n%b%bX-Cache: BYPASS\r\nX-Request-ID: %b\r\nX-Sluice-Attempts: %d\r\n" % (
+            plan.content_type(content_type),
+            _PRIVATE,
+            plan.target.reply_headers,
+            record.request_id.encode(),
+            record.attempts,
+        )
+        if record.dropped:
+            head += f"X-Sluice-Dropped: {', '.join(record.dropped)}\r\n".encode("ascii", "replace")
+        return head
+
+    def _reply(self, call: Call, record: Record, reply: Reply) -> None:
+        content_type = f"Content-Type: {reply.content_type}\r\n".encode()
+        call.reply(reply.status, content_type + _PRIVATE + _request_id_line(record), reply.body)
+
+    def _refuse(self, call: Call, dialect: Dialect, record: Record, error: GatewayError) -> None:
+        record.error_code, record.detail = error.code, error.detail
+        record.status = error.status
+        if call.has_started:
+            # too late for a status, and whoever could have told it in the stream did not: never a clean end
+            call.abort()
+            return
+        body, headers = b"", _JSON + _request_id_line(record)
+        if isinstance(error, UpstreamError):
+            headers += f"X-Sluice-Provider: {error.provider}\r\nX-Sluice-Attempts: {record.attempts}\r\n".encode()
+        if isinstance(error, UpstreamRefused):
+            body = error.body
+            headers += b"".join(f"{name}: {value}\r\n".encode("latin-1") for name, value in error.headers)
+        elif error.retry_after_s is not None:
+            headers += b"Retry-After: %d\r\n" % math.ceil(error.retry_after_s)
+        call.reply(error.status, headers, body or dialect.error_body(error))
+
+    def _settle(self, call: Call, record: Record) -> None:
+        record.ended_at = monotonic()
+        record.bytes_in, record.bytes_out = call.bytes_in, call.bytes_out
+        if not record.is_disconnected:
+            record.status = call.status or record.status
+        series = record.series or self._metrics.series(record.endpoint, "", "")
+        series.settle(record)
+        self._log.request(record)
+
+    # --- small decisions ---
+
+    def _find_endpoint(self, call: Call) -> Endpoint:
+        methods = find_methods(call.path)
+        endpoint = methods.get("GET" if call.method == "HEAD" else call.method)
+        if endpoint is not None:
+            return endpoint
+        if methods:
+            raise MethodNotAllowed(f"{call.method} is not possible here; use {' or '.join(sorted(methods))}.")
+        raise NotFound(f"There is no endpoint {call.path[:200]!r}; the documentation lists all.")
+
+    def _request_id(self, call: Call) -> str:
+        given = call.headers.get("X-Request-ID")
+        if given is not None and is_request_id(given):
+            return given
+        return f"{self._id_prefix}{next(self._id_numbers):x}"
+
+
+def _request_id_line(record: Record) -> bytes:
+    return f"X-Request-ID: {record.request_id}\r\n".encode()
+
+
+def _refusal(instance: ProviderInstance, relay: PlainRelay) -> UpstreamError:
+    """What an error answer of the provider means."""
+    if relay.status < 400:
+        return UpstreamBroken(f"The provider answered with a redirect ({relay.status}), which is not followed.")
+    return instance.provider.read_error(relay.status, relay.lower_headers(), instance.scrub(relay.body))
+
+
+def _outcome(error: UpstreamError) -> str:
+    """An attempt's result as a metric label, from a closed set."""
+    if isinstance(error, UpstreamRefused):
+        return f"status_{error.upstream_status}"
+    return f"timeout_{error.phase}" if isinstance(error, UpstreamTimeout) else error.code
+
+
+def _unexpected(error: Exception) -> Internal:
+    return Internal("The gateway failed on this request; its log has the request id.", detail=place_of(error))

@@ -1,0 +1,106 @@
+"""How one request is carried to one target: the bytes to send, and how the answer comes back. No I/O.
+
+When the client's dialect is the surface's, the body goes up as received but for the model id (and the request for usage in
+a stream), and an observer watches the answer. Otherwise the core types stand between the two.
+"""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from gateway.core.errors import BadRequest, NotFound, UpstreamBroken
+from gateway.core.jsonguard import guarded, replace_model, request_stream_usage
+from gateway.core.names import is_header_value
+from gateway.core.types import Event, Fault, Finish, UsageReport
+from gateway.dialects.contract import Dialect, Encoder, Envelope
+from gateway.relay import Flow, Translation
+from gateway.targets import Target
+from providers.contract import Summary, Translator
+
+
+class Plan(Struct):
+    """``head`` lacks only the length of ``body``. ``encoder`` and ``translator`` are None on the way through, where bytes
+    are not translated. ``dropped`` names client fields that the provider has no place for."""
+
+    target: Target
+    head: bytes
+    body: bytes
+    is_stream: bool
+    strips_usage: bool = False
+    translator: Translator | None = None
+    encoder: Encoder | None = None
+    dropped: tuple[str, ...] = ()
+
+    def flow(self) -> Flow:
+        """What a streamed answer passes through."""
+        if self.translator is not None and self.encoder is not None:
+            return Translation(self.translator.transducer(), self.encoder)
+        return self.target.observe(self.strips_usage)
+
+    def read_plain(self, body: bytes) -> tuple[bytes, Summary]:
+        """The whole answer ``body`` of the provider as the client reads it. Raises ``UpstreamBroken``."""
+        if self.translator is not None and self.encoder is not None:
+            events = self.translator.read_answer(body)
+            summary = _summarise(events)
+            return (self.encoder.stream if self.is_stream else self.encoder.body)(events), summary
+        try:
+            return body, self.target.summarise(body)
+        except ValueError as error:
+            raise UpstreamBroken("The provider's answer is not the JSON it should be.", detail=str(error)) from None
+
+    def content_type(self, given: bytes) -> bytes:
+        """Of the client's answer; ``given`` is the provider's."""
+        if self.encoder is None:
+            return given or b"application/json"
+        return b"text/event-stream" if self.is_stream else b"application/json"
+
+
+def make_plan(
+    target: Target, dialect: Dialect, envelope: Envelope, body: bytes, headers: Mapping[str, str], now: float
+) -> Plan:
+    """``headers`` are the client's, ``now`` is a Unix time. Raises ``BadRequest``, ``UnsupportedParameter`` or ``NotFound``."""
+    surface = target.surface
+    head = target.head()
+    if surface.forwarded_headers:
+        head += _forwarded(target, headers)
+    if surface.dialect is not dialect.name:
+        return _translated(target, dialect, envelope, body, head, now)
+    if envelope.model != target.model:
+        body = replace_model(body, target.model)
+    strips_usage = envelope.stream and surface.asks_stream_usage and not envelope.include_usage
+    if strips_usage:
+        body = request_stream_usage(body)
+    return Plan(target, head, body, envelope.stream, strips_usage)
+
+
+def _translated(target: Target, dialect: Dialect, envelope: Envelope, body: bytes, head: bytes, now: float) -> Plan:
+    translator = target.surface.translator
+    if translator is None or dialect.decode is None or dialect.encoder is None:
+        raise NotFound(f"Provider {target.instance.name!r} does not offer this endpoint.")
+    request = translator.to_wire(guarded(body, dialect.decode), target.model)
+    encoder = dialect.encoder(envelope.model, envelope.include_usage, int(now))
+    extra = "".join(f"{name}: {value}\r\n" for name, value in request.headers).encode("latin-1")
+    return Plan(target, head + extra, request.body, envelope.stream, False, translator, encoder, request.dropped)
+
+
+def _forwarded(target: Target, headers: Mapping[str, str]) -> bytes:
+    """The client's headers that go up, and the provider's own values for those the client has not sent."""
+    lines = []
+    for name in target.surface.forwarded_headers:
+        value = headers.get(name) or target.default_headers.get(name)
+        if value is None:
+            continue
+        if not is_header_value(value):
+            raise BadRequest(f"The header {name!r} has characters that no header may have.")
+        lines.append(f"{name}: {value}\r\n")
+    return "".join(lines).encode("ascii")
+
+
+def _summarise(events: list[Event]) -> Summary:
+    last = events[-1]
+    if isinstance(last, Fault):
+        error = UpstreamBroken(last.message)
+        error.status = last.status
+        raise error
+    usage = next((event.usage for event in reversed(events) if isinstance(event, UsageReport)), None)
+    return Summary(usage, last.reason.value if isinstance(last, Finish) else None)

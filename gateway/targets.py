@@ -1,0 +1,147 @@
+"""Where requests can go: configured provider instances, and for each model the prepared parts of a request to it.
+
+A ``Target`` is made once per model and kept: head bytes with credentials, response header lines, counters. A request on the
+hot path then only looks it up.
+"""
+
+from collections.abc import Container, Sequence
+
+from msgspec import Struct
+
+from gateway.core.retry import RetryPolicy
+from gateway.core.routing import Instance, ModelIndex
+from gateway.core.types import Capability, Model, Secret
+from gateway.telemetry.metrics import Metrics, Series
+from gateway.telemetry.record import OTHER_MODEL
+from gateway.upstream.contract import Upstream
+from providers.contract import Provider, StreamObserver, Summary, Surface
+
+# Targets of unlisted models are made from client text; they are kept only up to this many.
+MAX_TARGETS = 4096
+
+
+class ProviderInstance(Struct, kw_only=True, eq=False):
+    """A configured provider: its record, its connections and its credentials."""
+
+    name: str
+    provider: Provider
+    upstream: Upstream
+    retry: RetryPolicy
+    keys: tuple[Secret, ...] = ()
+    headers: tuple[tuple[str, Secret], ...] = ()
+    configured_models: tuple[str, ...] = ()
+    turn: int = 0
+    # how requests to it have ended: "ok", "status_429", "timeout_stall", ...
+    outcomes: dict[str, int] = {}
+
+    def request_heads(self, method: str, path: str, without: Container[str] = ()) -> tuple[bytes, ...]:
+        """One request head per key; one without credentials when there is no key. ``without`` names headers that are
+        added per request instead."""
+        static = [*self.provider.headers, *((name, value.reveal()) for name, value in self.headers)]
+        static = [(name, value) for name, value in static if name.lower() not in without]
+        credentials = [self.provider.auth(key) for key in self.keys] or [()]
+        return tuple(self.upstream.request_head(method, path, [*auth, *static]) for auth in credentials)
+
+    def next_turn(self) -> int:
+        """Keys take turns."""
+        self.turn += 1
+        return self.turn
+
+    def count(self, outcome: str) -> None:
+        """One request to the provider has ended."""
+        self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
+
+    def secrets(self) -> list[bytes]:
+        """What must not be seen in anything this provider says."""
+        return [secret.reveal().encode() for secret in (*self.keys, *(value for _, value in self.headers))]
+
+    def scrub(self, text: bytes) -> bytes:
+        """``text`` without the credentials: some providers repeat them in their errors."""
+        for secret in self.secrets():
+            if len(secret) >= 4:
+                text = text.replace(secret, b"***")
+        return text
+
+
+class Target:
+    """One model of one instance, ready to be asked through one surface."""
+
+    __slots__ = ("_heads", "default_headers", "instance", "model", "reply_headers", "series", "surface")
+
+    def __init__(self, instance: ProviderInstance, surface: Surface, model: str, series: Series) -> None:
+        self.instance = instance
+        self.surface = surface
+        self.model = model
+        self.series = series
+        forwarded = surface.forwarded_headers
+        self._heads = instance.request_heads("POST", surface.path, without=forwarded)
+        self.default_headers = {
+            name.lower(): value for name, value in instance.provider.headers if name.lower() in forwarded
+        }
+        self.reply_headers = f"X-Sluice-Provider: {instance.name}\r\nX-Sluice-Model: {model}\r\n".encode()
+
+    def head(self) -> bytes:
+        heads = self._heads
+        return heads[0] if len(heads) == 1 else heads[self.instance.next_turn() % len(heads)]
+
+    def observe(self, strip_usage: bool) -> StreamObserver:
+        observer = self.instance.provider.observer
+        assert observer is not None  # the conformance kit: a surface without translator has one
+        return observer(strip_usage)
+
+    def summarise(self, body: bytes) -> Summary:
+        """``ValueError`` when ``body`` is not what this surface answers."""
+        read_summary = self.instance.provider.read_summary
+        assert read_summary is not None  # the conformance kit: a surface without translator has one
+        return read_summary(body)
+
+
+class Targets:
+    """Finds the target of a requested model. ``update`` replaces what an instance offers."""
+
+    def __init__(self, instances: Sequence[ProviderInstance], metrics: Metrics) -> None:
+        self.instances = {instance.name: instance for instance in instances}
+        self._metrics = metrics
+        self._models: dict[str, tuple[Model, ...] | None] = {i.name: _known_models(i) for i in instances}
+        self._cache: dict[tuple[Capability, str], Target] = {}
+        self.index = self._build_index()
+
+    def _build_index(self) -> ModelIndex:
+        return ModelIndex(
+            Instance(
+                name,
+                frozenset(instance.provider.surfaces),
+                self._models[name],
+                is_fixed=bool(instance.configured_models or instance.provider.models),
+            )
+            for name, instance in self.instances.items()
+        )
+
+    def update(self, instance: str, models: Sequence[Model]) -> None:
+        """The provider has told its models."""
+        self._models[instance] = tuple(models)
+        self.index = self._build_index()
+        self._cache.clear()
+
+    def find(self, requested: str, capability: Capability, endpoint: str) -> Target:
+        """Raises ``ModelNotFound`` or ``BadRequest``."""
+        target = self._cache.get((capability, requested))
+        if target is None:
+            target = self._make(requested, capability, endpoint)
+        return target
+
+    def _make(self, requested: str, capability: Capability, endpoint: str) -> Target:
+        route = self.index.resolve(requested, capability)
+        instance = self.instances[route.instance]
+        label = route.model if route.is_listed else OTHER_MODEL
+        series = self._metrics.series(endpoint, instance.name, label)
+        target = Target(instance, instance.provider.surfaces[capability], route.model, series)
+        if len(self._cache) < MAX_TARGETS:
+            self._cache[capability, requested] = target
+        return target
+
+
+def _known_models(instance: ProviderInstance) -> tuple[Model, ...] | None:
+    if instance.configured_models:
+        return tuple(Model(id=name, owned_by=instance.name) for name in instance.configured_models)
+    return instance.provider.models or (None if instance.provider.models_path else ())

@@ -1,0 +1,262 @@
+"""One structured line per request, and the few lines of the gateway's own life.
+
+A line is a ``RequestLine``: only these members can be logged, so a prompt, a header or a key cannot enter by accident. As
+a second fence every line is searched for the configured secrets. What others have written (an error's text, a dropped
+field's name) cannot break a line or speak to a terminal. Lines are written in batches by a thread: a reader that is
+slow to take them never holds up a request. When it does not take them at all, lines are dropped and counted.
+"""
+
+import json
+import os
+import queue
+import select
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+import msgspec
+from msgspec import Struct
+
+from gateway.core.types import Secret
+from gateway.telemetry.record import Record
+
+# A minute of logs at several thousand requests a second; beyond it a reader has stopped reading.
+MAX_PENDING_BYTES = 16 * 1024 * 1024
+BATCH_S = 0.05
+
+
+class RequestLine(Struct, omit_defaults=True):
+    """One request. Times in milliseconds, sizes in bytes."""
+
+    time: str
+    event: str
+    request_id: str
+    endpoint: str
+    status: int
+    duration_ms: float
+    requested_model: str = ""
+    provider: str = ""
+    model: str = ""
+    stream: bool = False
+    cache: str = ""
+    attempts: int = 0
+    finish_reason: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int = 0
+    reasoning_tokens: int = 0
+    upstream_ms: float = 0.0
+    first_token_ms: float = 0.0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    upstream_request_id: str = ""
+    dropped: tuple[str, ...] = ()
+    error: str = ""
+    detail: str = ""
+    disconnected: bool = False
+    truncated: bool = False
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def request_line(record: Record, wall_time: str) -> RequestLine:
+    usage = record.usage
+    started = record.started_at
+    return RequestLine(
+        wall_time,
+        "request",
+        record.request_id,
+        record.endpoint,
+        record.status,
+        _milliseconds(record.ended_at - started),
+        record.requested_model,
+        record.provider,
+        record.model,
+        record.is_stream,
+        record.cache,
+        record.attempts,
+        record.finish_reason,
+        usage.input_tokens if usage else None,
+        usage.output_tokens if usage else None,
+        usage.cache_read_tokens if usage else 0,
+        usage.reasoning_tokens if usage else 0,
+        _milliseconds(record.upstream_s),
+        _milliseconds(record.first_token_at - started) if record.first_token_at else 0.0,
+        record.bytes_in,
+        record.bytes_out,
+        record.upstream_request_id,
+        record.dropped,
+        record.error_code,
+        record.detail,
+        record.is_disconnected,
+        record.is_truncated,
+    )
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 2)
+
+
+def format_json(line: RequestLine | Mapping[str, object] | str) -> bytes:
+    try:
+        encoded = _encode(line)
+    except UnicodeEncodeError:  # a lone surrogate
+        return _escaped_json(line)
+    # JSON escapes control characters below space only; line separators and terminal codes exist above ASCII too
+    return encoded + b"\n" if encoded.isascii() and b"\x7f" not in encoded else _escaped_json(line)
+
+
+def _escaped_json(line: RequestLine | Mapping[str, object] | str) -> bytes:
+    return json.dumps(msgspec.to_builtins(line), separators=(",", ":")).replace("\x7f", "\\u007f").encode() + b"\n"
+
+
+def format_text(line: RequestLine) -> bytes:
+    """The same for people at a terminal: what they look for first, then the rest by name."""
+    target = f"{line.provider}/{line.model}" if line.provider else line.requested_model or "-"
+    tokens = f" {line.input_tokens}+{line.output_tokens} tokens" if line.input_tokens is not None else ""
+    flags = "".join(f" {name}" for name in ("stream", "disconnected", "truncated") if getattr(line, name))
+    trouble = f" {line.error}" + (f" ({line.detail})" if line.detail else "") if line.error else ""
+    return _one_line(
+        f"{line.time[11:23]} {line.status} {line.endpoint} {target} {line.duration_ms:.1f} ms{tokens}{flags}{trouble}"
+        f" {line.request_id}"
+    )
+
+
+def _one_line(text: str) -> bytes:
+    """``text`` and a line end; what is not printable (line ends, terminal codes, lone surrogates) is written as an escape."""
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return text.encode() + b"\n"
+
+
+class WallClock:
+    """RFC 3339 times in UTC; the part down to the second is formatted once a second."""
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._second = -1
+        self._prefix = ""
+
+    def text(self) -> str:
+        now = self._now()
+        second = int(now)
+        if second != self._second:
+            self._second = second
+            self._prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+        return f"{self._prefix}{int((now - second) * 1000):03d}Z"
+
+
+class Log:
+    """Writes lines to a file descriptor. ``schedule(delay_s, flush)`` is the event loop's ``call_later``."""
+
+    def __init__(
+        self,
+        fd: int,
+        *,
+        as_json: bool,
+        level: str = "info",
+        secrets: Iterable[Secret] = (),
+        schedule: Callable[[float, Callable[[], None]], object],
+    ) -> None:
+        self._fd = fd
+        self._as_json = as_json
+        # the lowest status whose request line is written, and the same for probes, which come every few seconds
+        self._from_status = {"debug": 0, "info": 0, "warning": 400, "error": 500}[level]
+        self._from_probe_status = {"debug": 0, "info": 400, "warning": 400, "error": 500}[level]
+        self._format = format_json if as_json else format_text
+        # longest first: one may be the beginning of another
+        self._secrets = sorted({s.reveal() for s in secrets if len(s.reveal()) >= 4}, key=len, reverse=True)
+        self._spellings = [spelling for secret in self._secrets for spelling in _spellings(secret, as_json)]
+        self._schedule = schedule
+        self._clock = WallClock()
+        self._lines: list[bytes] = []
+        # each is written by one thread only
+        self._queued_bytes = self._refused_lines = 0
+        self._written_bytes = self._unread_lines = 0
+        self._batches: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._write_batches, name="sluice-log", daemon=True)
+        self._thread.start()
+
+    def request(self, record: Record) -> None:
+        from_status = self._from_probe_status if record.is_probe else self._from_status
+        if record.status >= from_status or record.is_truncated:
+            self._add(self._format(request_line(record, self._clock.text())))
+
+    def say(self, message: str, **fields: str | float | bool) -> None:
+        """A line about the gateway itself."""
+        if self._as_json:
+            self._add(format_json({"time": self._clock.text(), "event": "gateway", "message": message, **fields}))
+        else:
+            details = "".join(f" {name}={value}" for name, value in fields.items())
+            self._add(_one_line(f"{self._clock.text()[11:23]} {message}{details}"))
+
+    @property
+    def dropped_lines(self) -> int:
+        """Lines that nobody will read: refused while too many were waiting, or not taken by the descriptor."""
+        return self._refused_lines + self._unread_lines
+
+    def _add(self, line: bytes) -> None:
+        for spelling in self._spellings:
+            if spelling in line:
+                line = self._without_secrets(line)
+                break
+        if self._queued_bytes - self._written_bytes > MAX_PENDING_BYTES:
+            self._refused_lines += 1
+            return
+        self._queued_bytes += len(line)
+        if not self._lines:
+            self._schedule(BATCH_S, self.flush)
+        self._lines.append(line)
+
+    def flush(self) -> None:
+        if self._lines:
+            self._batches.put(b"".join(self._lines))
+            self._lines.clear()
+
+    def close(self) -> None:
+        """Write what is left; waits for a reader no longer than a second."""
+        self.flush()
+        self._batches.put(None)
+        self._thread.join(1.0)
+
+    def _without_secrets(self, line: bytes) -> bytes:
+        if self._as_json:
+            # a secret like 1234 or true must not be cut out of a number or a word of JSON
+            return format_json({name: self._masked(value) for name, value in json.loads(line).items()})
+        for spelling in self._spellings:
+            line = line.replace(spelling, b"***")
+        return line
+
+    def _masked(self, value: object) -> object:
+        if isinstance(value, list):
+            return [self._masked(element) for element in value]
+        if isinstance(value, str):
+            for secret in self._secrets:
+                value = value.replace(secret, "***")
+        return value
+
+    def _write_batches(self) -> None:
+        while (batch := self._batches.get()) is not None:
+            self._write(batch)
+            self._written_bytes += len(batch)
+
+    def _write(self, batch: bytes) -> None:
+        while batch:
+            try:
+                batch = batch[os.write(self._fd, batch) :]
+            except BlockingIOError:  # whoever shares the descriptor has made it so
+                writable = select.poll()
+                writable.register(self._fd, select.POLLOUT)
+                writable.poll()
+            except OSError:
+                # a closed pipe must not end the gateway: whoever read the log is gone, its requests are not
+                self._unread_lines += batch.count(b"\n")
+                return
+
+
+def _spellings(secret: str, as_json: bool) -> set[bytes]:
+    """How a secret looks in a line."""
+    if as_json:
+        return {format_json(secret)[1:-2], _escaped_json(secret)[1:-2]}
+    return {_one_line(secret)[:-1]}

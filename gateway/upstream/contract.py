@@ -1,0 +1,69 @@
+"""What the relay and an upstream promise each other.
+
+    exchange = upstream.send(head, body, receiver, streamed=True)
+
+``send`` never blocks and never raises: whatever happens is told to the receiver, in this order and no other:
+
+    response_started (at most once)  data_received (any number)  response_ended | response_failed (exactly one, last)
+
+After ``exchange.cancel()`` nothing more is told. A response counts as ended only when its framing proves it complete.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from gateway.core.errors import UpstreamError
+
+# Names and values as on the wire, in order; names are not lower-cased.
+RawHeaders = Sequence[tuple[bytes, bytes]]
+
+
+class Receiver(Protocol):
+    """Takes one response, piece by piece, on the event loop's thread."""
+
+    def response_started(self, status: int, headers: RawHeaders) -> None: ...
+
+    def data_received(self, data: bytes) -> None: ...
+
+    def response_ended(self) -> None: ...
+
+    def response_failed(self, error: UpstreamError) -> None: ...
+
+
+class Exchange(Protocol):
+    """One request on its way and the response to it."""
+
+    def pause_reading(self) -> None:
+        """Stop taking bytes from the provider (the client is slow)."""
+
+    def resume_reading(self) -> None: ...
+
+    def token_seen(self) -> None:
+        """The receiver found the first token: from here on silence counts as a stall."""
+
+    def cancel(self) -> None:
+        """Give up: the socket is closed at once and nothing more is told. Harmless after the end."""
+
+
+class PoolStatistics(Struct, frozen=True):
+    """Connections of one upstream at this moment."""
+
+    open: int = 0
+    idle: int = 0
+    waiting: int = 0
+
+
+class Upstream(Protocol):
+    """One provider instance as seen from the network."""
+
+    def request_head(self, method: str, path: str, headers: Sequence[tuple[str, str]]) -> bytes:
+        """Request line and headers, without ``Content-Length`` and the blank line. ``path`` starts with a slash and is
+        appended to the base URL. ``ValueError`` when anything in it could break the framing."""
+
+    def send(self, head: bytes, body: bytes, receiver: Receiver, *, streamed: bool) -> Exchange: ...
+
+    def statistics(self) -> PoolStatistics: ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,230 @@
+"""An upstream without a network: it plays the scripts of a provider that lives inside the gateway.
+
+    send ──> WAITING for the head ──> PLAYING chunks ──> ended, or cut
+                  └────────────────────────┴── a deadline passed: failed
+
+A script is a list of delays and bytes, so nothing here waits but one timer for the nearest of two moments: the next
+chunk and the next deadline. Chunks that are due at once follow each other through the loop one by one, so that a long
+answer does not keep others waiting and a receiver may pause or leave between any two.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from gateway.core.deadlines import Deadlines, Timeouts
+from gateway.core.errors import UpstreamBroken, UpstreamError, UpstreamTimeout
+from gateway.core.http1 import build_request_head
+from gateway.core.types import Capability
+from gateway.upstream.contract import PoolStatistics, Receiver
+from gateway.upstream.exchange import NOBODY
+from providers.contract import Script, Surface
+
+Simulate = Callable[[Capability, bytes], Script]
+
+_NOTHING: Final = Script(status=0, content_type="", chunks=[])
+_NO_SUCH_PATH: Final = Script(
+    status=404, content_type="text/plain", chunks=[(0.0, b"There is nothing at this path.\n")]
+)
+
+
+class InternalUpstream:
+    """See ``contract.Upstream``. The capability asked for is known by the path of the request, as on a real server."""
+
+    def __init__(self, simulate: Simulate, surfaces: Mapping[Capability, Surface], timeouts: Timeouts) -> None:
+        self._simulate = simulate
+        self._capabilities = {surface.path.encode(): capability for capability, surface in surfaces.items()}
+        self._timeouts = timeouts
+        self._playing: set[Playback] = set()
+
+    def request_head(self, method: str, path: str, headers: Sequence[tuple[str, str]]) -> bytes:
+        return build_request_head(method, path, [("Host", "internal"), *headers])
+
+    def send(self, head: bytes, body: bytes, receiver: Receiver, *, streamed: bool) -> "Playback":
+        loop = asyncio.get_running_loop()
+        defect = None
+        try:
+            script = self._script(head, body)
+        except Exception as error:
+            script, defect = _NOTHING, _defect(error)
+        now = loop.time()
+        deadlines = Deadlines(timeouts=self._timeouts, streamed=streamed, began_at=now, since=now)
+        return Playback(loop, script, defect, receiver, deadlines, self._playing)
+
+    def _script(self, head: bytes, body: bytes) -> Script:
+        target = head.split(b" ", 2)[1]
+        capability = self._capabilities.get(target.partition(b"?")[0])
+        return _NO_SUCH_PATH if capability is None else self._simulate(capability, body)
+
+    def statistics(self) -> PoolStatistics:
+        return PoolStatistics(open=len(self._playing))
+
+    async def close(self) -> None:
+        for playback in list(self._playing):
+            playback.fail(UpstreamBroken("The gateway is shutting down."))
+
+
+class Playback:
+    """One script being played to one receiver. See ``contract.Exchange``."""
+
+    __slots__ = (
+        "_deadlines",
+        "_defect",
+        "_has_begun",
+        "_is_over",
+        "_is_paused",
+        "_loop",
+        "_next_at",
+        "_playing",
+        "_position",
+        "_receiver",
+        "_script",
+        "_timer",
+    )
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        script: Script,
+        defect: UpstreamError | None,
+        receiver: Receiver,
+        deadlines: Deadlines,
+        playing: "set[Playback]",
+    ) -> None:
+        """Begins at once, but tells nothing before the caller of ``send`` holds the exchange. ``defect`` is told in
+        place of the script."""
+        self._loop = loop
+        self._script = script
+        self._defect = defect
+        self._receiver: Receiver = receiver
+        self._deadlines = deadlines
+        self._playing = playing
+        self._playing.add(self)
+        self._timer: asyncio.Handle | None = None
+        self._position = 0
+        self._has_begun = self._is_paused = self._is_over = False
+        self._next_at = deadlines.began_at + script.delay_s
+        deadlines.sent(deadlines.began_at)
+        self._set_timer()
+
+    # --- the exchange ---
+
+    def pause_reading(self) -> None:
+        if not self._is_over and not self._is_paused:
+            self._is_paused = True
+            self._deadlines.paused()
+            self._set_timer()
+
+    def resume_reading(self) -> None:
+        if not self._is_over and self._is_paused:
+            self._is_paused = False
+            self._deadlines.resumed(self._loop.time())
+            self._set_timer()
+
+    def token_seen(self) -> None:
+        self._deadlines.token(self._loop.time())
+        if self._timer is not None:
+            self._set_timer()
+
+    def cancel(self) -> None:
+        self._is_over = True
+        self._clear_timer()
+        self._playing.discard(self)
+        self._receiver = NOBODY
+
+    # --- time ---
+
+    def _clear_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _set_timer(self) -> None:
+        """Wake up for what comes first: the next step of the script, or a deadline."""
+        self._clear_timer()
+        now = self._loop.time()
+        is_held = self._is_paused and self._has_begun
+        if self._next_at <= now and not is_held:
+            self._timer = self._loop.call_soon(self._step)
+            return
+        self._deadlines.passed(now)
+        if is_held or self._next_at > self._deadlines.at:
+            self._timer = self._loop.call_at(self._deadlines.at, self._judge_deadline)
+        else:
+            self._timer = self._loop.call_at(self._next_at, self._step)
+
+    def _judge_deadline(self) -> None:
+        phase = self._deadlines.passed(self._loop.time())
+        if phase is None:
+            self._set_timer()
+        else:
+            self.fail(UpstreamTimeout(f"The provider's answer took too long ({phase.value}).", phase=phase.value))
+
+    # --- playing ---
+
+    def _step(self) -> None:
+        self._timer = None
+        try:
+            if self._has_begun:
+                self._send_next()
+            else:
+                self._begin()
+        except Exception as error:
+            self.fail(_defect(error))
+            raise
+        if not self._is_over:
+            self._set_timer()
+
+    def _begin(self) -> None:
+        """Tell the head, and in the same breath the first chunk when nothing lies between them."""
+        if self._defect is not None:
+            self.fail(self._defect)
+            return
+        script = self._script
+        self._has_begun = True
+        self._deadlines.answered(self._loop.time())
+        self._await_chunk()
+        headers = ((b"Content-Type", script.content_type.encode()), *script.headers)
+        self._receiver.response_started(script.status, headers)
+        is_due = not script.chunks or script.chunks[0][0] <= 0
+        if is_due and not self._is_over and not self._is_paused:
+            self._send_next()
+
+    def _await_chunk(self) -> None:
+        """The script's own clock runs on while a chunk is late, so that its speed holds over the whole answer."""
+        if self._position < len(self._script.chunks):
+            self._next_at += self._script.chunks[self._position][0]
+
+    def _send_next(self) -> None:
+        chunks = self._script.chunks
+        if self._position < len(chunks):
+            data = chunks[self._position][1]
+            self._position += 1
+            self._await_chunk()
+            if data:
+                self._deadlines.progressed_at = self._loop.time()
+                self._receiver.data_received(data)
+        if self._position >= len(chunks) and not self._is_over:
+            self._end()
+
+    def _end(self) -> None:
+        if self._script.is_cut:
+            self.fail(UpstreamBroken("The provider's connection closed before the answer was complete."))
+            return
+        receiver = self._receiver
+        self.cancel()
+        receiver.response_ended()
+
+    def fail(self, error: UpstreamError) -> None:
+        """The answer is over with ``error``, unless it is over already."""
+        if not self._is_over:
+            receiver = self._receiver
+            self.cancel()
+            receiver.response_failed(error)
+
+
+def _defect(cause: Exception) -> UpstreamBroken:
+    """The script or the receiver raised: that is ours, and asking again would end the same way."""
+    error = UpstreamBroken("The gateway could not process the provider's response.", detail=repr(cause))
+    error.retryable = False
+    return error

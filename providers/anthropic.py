@@ -1,0 +1,108 @@
+"""Anthropic. API reference: platform.claude.com/docs/en/api.
+
+The Messages API itself is read and written in ``providers.claude``, which the other houses of Claude share.
+"""
+
+import datetime
+from collections.abc import Mapping
+
+import msgspec
+from msgspec import Struct
+
+from gateway.core.errors import UpstreamRefused
+from gateway.core.types import Capability, DialectName, Header, Model, Secret
+from providers import openai_like
+from providers.claude.answer import read_answer
+from providers.claude.request import to_wire
+from providers.claude.stream import MessagesTransducer
+from providers.claude.wire import ERROR_STATUS
+from providers.contract import Provider, Surface, Translator, bearer
+
+_OAUTH_PREFIX = "sk-ant-oat"
+_OAUTH_BETA = "oauth-2025-04-20"
+
+
+def auth(key: Secret) -> tuple[Header, ...]:
+    """API keys have a header of their own; OAuth tokens (``claude setup-token``) are bearer tokens behind a beta."""
+    if key.reveal().startswith(_OAUTH_PREFIX):
+        return (*bearer(key), ("anthropic-beta", _OAUTH_BETA))
+    return (("x-api-key", key.reveal()),)
+
+
+class _Details(Struct):
+    error_code: str | None = None
+
+
+class _Error(Struct):
+    type: str = ""
+    details: _Details | None = None
+
+
+class _ErrorBody(Struct):
+    error: _Error
+
+
+class _ListedModel(Struct):
+    id: str
+    display_name: str = ""
+    created_at: datetime.datetime | None = None
+
+
+class _ModelList(Struct):
+    data: list[_ListedModel]
+
+
+_read_error_body = msgspec.json.Decoder(_ErrorBody).decode
+_read_model_list = msgspec.json.Decoder(_ModelList).decode
+
+
+def read_error(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamRefused:
+    """``{"type": "error", "error": {type, message, details?}, "request_id"}``. Whether another try may help is what
+    ``x-should-retry`` says, else what the status and the type of the error mean ("Errors")."""
+    refused = openai_like.read_error(status, headers, body)
+    error = _decode_error(body)
+    if error.details is not None and error.details.error_code is not None:
+        refused.native_code = openai_like.clean_message(error.details.error_code)
+    retryable = {status, ERROR_STATUS.get(error.type, status)} & openai_like.RETRYABLE_STATUS
+    advice = headers.get("x-should-retry", "")
+    refused.retryable = advice == "true" or (advice != "false" and bool(retryable))
+    return refused
+
+
+def _decode_error(body: bytes) -> _Error:
+    try:
+        return _read_error_body(body).error
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return _Error()
+
+
+def read_models(body: bytes) -> list[Model]:
+    """The answer of ``GET /models``. ``ValueError`` when it is none. An unknown date is told as the epoch: our 0."""
+    try:
+        listed = _read_model_list(body).data
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ValueError(f"not a model list: {error}") from None
+    return [
+        Model(m.id, int(m.created_at.timestamp()) if m.created_at else 0, "anthropic", m.display_name) for m in listed
+    ]
+
+
+PROVIDER = Provider(
+    name="anthropic",
+    title="Anthropic",
+    base_url="https://api.anthropic.com/v1",
+    auth=auth,
+    headers=(("anthropic-version", "2023-06-01"),),
+    surfaces={
+        Capability.CHAT: Surface(
+            path="/messages",
+            dialect=DialectName.ANTHROPIC_MESSAGES,
+            translator=Translator(to_wire, read_answer, MessagesTransducer),
+            forwarded_headers=("anthropic-beta", "anthropic-version"),
+        ),
+    },
+    read_error=read_error,
+    # the largest page; Anthropic has about a dozen models
+    models_path="/models?limit=1000",
+    read_models=read_models,
+)

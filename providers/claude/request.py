@@ -1,0 +1,329 @@
+"""Requests for the Messages API.
+
+Decisions, each where a client's wish and the API do not meet:
+
+- ``max_tokens`` is required: without the client's word it is all that the model may write.
+- Reasoning effort and budget have a file of their own (``thinking``), as have messages (``turns``) and JSON Schemas.
+- Sampling. ``temperature`` ends at 1 and counts as unset there. What a model, or thinking, does not take is dropped and
+  named; of two that exclude each other ``temperature`` stays.
+- ``response_format`` ``json_schema`` is a structured output, and refused for models without; ``json_object`` has no
+  counterpart and becomes a sentence in ``system``.
+- ``tool_choice`` with ``allowed`` offers only these tools. A forced choice is refused for models that refuse it.
+- ``user``, ``safety_identifier`` and ``metadata.user_id`` are ``metadata.user_id``, unless they are a mail address,
+  which the API refuses.
+- ``web_search_options`` offers Anthropic's web search.
+
+Fields in ``NATIVE_FIELDS`` are Anthropic's own and go up untouched; ``betas`` becomes the ``anthropic-beta`` header.
+
+Source: platform.claude.com/docs, "Messages" (API reference), "Tool use", "Structured outputs" (2026-11).
+"""
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+from msgspec import Raw
+
+from gateway.core.errors import BadRequest, UnsupportedParameter
+from gateway.core.types import ChatRequest, Header, ResponseFormat, Tool, raw_json
+from providers.claude.draft import Draft, JsonObject, read_object, read_text
+from providers.claude.models import find_claude
+from providers.claude.schema import OpenObjectError, constrained
+from providers.claude.thinking import write_thinking
+from providers.claude.turns import write_turns
+from providers.contract import ProviderRequest, Rule, apply_rules
+
+NATIVE_FIELDS = frozenset(
+    (
+        "cache_control",
+        "container",
+        "context_management",
+        "inference_geo",
+        "mcp_servers",
+        "output_config",
+        "speed",
+        "thinking",
+        "top_k",
+    )
+)
+# Read below, beside the members of ``ChatRequest``.
+_READ_FIELDS = frozenset(("betas", "metadata", "safety_identifier", "service_tier", "web_search_options"))
+_OWN_FIELDS = NATIVE_FIELDS | _READ_FIELDS
+
+_FILES_BETA = "files-api-2025-04-14"
+_BETA = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_TIERS = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
+_MAIL_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_TOOL_MEMBERS = frozenset(
+    ("cache_control", "defer_loading", "allowed_callers", "input_examples", "eager_input_streaming")
+)
+_JSON_ONLY = "Answer with one valid JSON object and nothing else: no text around it and no code fence."
+
+_RULES = (
+    Rule("n", harmless=(b"null", b"1"), because="it writes one answer a request"),
+    Rule("logprobs", harmless=(b"null", b"false"), because="it does not report probabilities"),
+    Rule("top_logprobs", harmless=(b"null", b"0"), because="it does not report probabilities"),
+    Rule("logit_bias", harmless=(b"null", b"{}"), because="its tokens cannot be weighted"),
+    Rule("presence_penalty", harmless=(b"null", b"0", b"0.0"), because="it has no such penalty"),
+    Rule("frequency_penalty", harmless=(b"null", b"0", b"0.0"), because="it has no such penalty"),
+    Rule("modalities", harmless=(b"null", b'["text"]'), because="it answers in text only"),
+    Rule("audio", because="it answers in text only"),
+    Rule("moderation", because="it has no moderation to configure, and leaving it out would let through what it stops"),
+    # no promise anyway ("best effort"), or only speed, cost, storage and bookkeeping
+    Rule("seed", drop=True),
+    Rule("prediction", drop=True),
+    Rule("store", drop=True, harmless=(b"null", b"false")),
+    Rule("prompt_cache_key", drop=True),
+    Rule("prompt_cache_retention", drop=True),
+    Rule("prompt_cache_options", drop=True),
+    Rule("stream_options", drop=True, harmless=(b"null", b"{}")),
+    # a wish for shorter or longer answers, which the model takes from the prompt
+    Rule("verbosity", drop=True, harmless=(b"null", b'"medium"')),
+)
+RULES: Mapping[str, Rule] = {rule.field: rule for rule in _RULES}
+
+
+def to_wire(request: ChatRequest, model: str, provider: str = "anthropic") -> ProviderRequest:
+    """``provider`` is the name in error messages. Raises ``BadRequest`` and ``UnsupportedParameter``."""
+    draft = draft_request(request, model, provider)
+    headers: tuple[Header, ...] = (("anthropic-beta", ",".join(draft.betas)),) if draft.betas else ()
+    try:
+        body = msgspec.json.encode(draft.body)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise BadRequest(f"the request cannot be written as JSON: {error}") from None
+    return ProviderRequest(body, headers, tuple(dict.fromkeys(draft.dropped)))
+
+
+def draft_request(request: ChatRequest, model: str, provider: str) -> Draft:
+    """The request before it is encoded, for providers whose frame differs from Anthropic's."""
+    claude = find_claude(model)
+    extra = {name: raw for name, raw in request.extra.items() if bytes(raw) != b"null"}
+    foreign = {name: raw for name, raw in extra.items() if name not in _OWN_FIELDS}
+    dropped = apply_rules(RULES, foreign, provider)
+    chat = write_turns(request.messages, provider, has_system_turns=claude.has_system_turns)
+    body: JsonObject = {"model": model, "max_tokens": request.max_tokens or claude.max_tokens}
+    draft = Draft(request, claude, provider, extra, chat, body, dropped=dropped + chat.dropped)
+    _write_native(draft)
+    _write_tools(draft)
+    thinks = write_thinking(draft)
+    _write_sampling(draft, thinks)
+    _write_format(draft)
+    _write_conversation(draft)
+    _write_rest(draft)
+    return draft
+
+
+def _write_native(draft: Draft) -> None:
+    draft.body |= {name: raw for name, raw in draft.extra.items() if name in NATIVE_FIELDS}
+    if "output_config" in draft.body:
+        draft.output = read_object(draft, "output_config")
+
+
+def _write_conversation(draft: Draft) -> None:
+    body, chat = draft.body, draft.chat
+    if chat.system:
+        body["system"] = chat.system
+    body["messages"] = chat.turns
+    if chat.has_files:
+        draft.betas.append(_FILES_BETA)
+
+
+# --- tools ----------------------------------------------------------------------------------------------------------
+
+
+def _write_tools(draft: Draft) -> None:
+    choice = draft.request.tool_choice
+    allowed = choice.allowed if choice else None
+    tools = [_write_tool(draft, t) for t in draft.request.tools or () if allowed is None or t.name in allowed]
+    if "web_search_options" in draft.extra:
+        tools.append(_write_web_search(draft))
+    if tools:
+        draft.body["tools"] = tools
+        _write_tool_choice(draft)
+    elif choice and choice.mode in ("required", "tool"):
+        raise BadRequest("'tool_choice' asks for a tool and none is offered", param="tool_choice")
+
+
+def _write_tool(draft: Draft, tool: Tool) -> JsonObject:
+    written: JsonObject = {"name": tool.name}
+    if tool.description is not None:
+        written["description"] = tool.description
+    schema = _typed(tool)
+    if tool.strict:
+        schema = _write_strict(draft, written, schema)
+    written["input_schema"] = schema
+    for name, raw in tool.extra.items():
+        if name in _TOOL_MEMBERS:
+            written[name] = raw
+        else:
+            draft.dropped.append(f"tools.{name}")
+    return written
+
+
+def _typed(tool: Tool) -> Raw:
+    """The API insists on ``"type": "object"``, which OpenAI lets out."""
+    if tool.parameters is None:
+        return Raw(b'{"type":"object"}')
+    try:
+        members = msgspec.json.decode(tool.parameters, type=dict[str, Raw])
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        raise BadRequest(f"the parameters of tool {tool.name[:64]!r} are not an object", param="tools") from None
+    return tool.parameters if "type" in members else raw_json({"type": "object", **members})
+
+
+def _write_strict(draft: Draft, written: JsonObject, schema: Raw) -> Raw:
+    try:
+        fitted = constrained(schema) if draft.claude.has_structured_output else None
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        fitted = None
+    if fitted is None:
+        draft.dropped.append("tools.strict")
+        return schema
+    written["strict"] = True
+    return fitted
+
+
+def _write_tool_choice(draft: Draft) -> None:
+    choice, body = draft.request.tool_choice, draft.body
+    mode = choice.mode if choice else "auto"
+    if mode in ("required", "tool") and not draft.claude.has_forced_tools:
+        reason = f"{draft.provider} does not let this model be forced to use a tool"
+        raise UnsupportedParameter(reason, param="tool_choice")
+    written: JsonObject = {"type": {"required": "any"}.get(mode, mode)}
+    if choice and choice.name is not None:
+        written["name"] = choice.name
+    if draft.request.parallel_tool_calls is False and mode != "none":
+        written["disable_parallel_tool_use"] = True
+    if choice or len(written) > 1:
+        body["tool_choice"] = written
+
+
+def _write_web_search(draft: Draft) -> JsonObject:
+    options = read_object(draft, "web_search_options")
+    tool: JsonObject = {"type": "web_search_20250305", "name": "web_search"}
+    location = options.get("user_location")
+    if isinstance(location, dict) and isinstance(location.get("approximate"), dict):
+        tool["user_location"] = {"type": "approximate", **location["approximate"]}
+    if options.get("search_context_size", "medium") != "medium":
+        draft.dropped.append("web_search_options.search_context_size")
+    return tool
+
+
+# --- sampling -------------------------------------------------------------------------------------------------------
+
+
+def _write_sampling(draft: Draft, thinks: bool) -> None:
+    temperature = _fit_temperature(draft)
+    top_p = draft.request.top_p if draft.request.top_p != 1 else None
+    samplers = draft.claude.samplers
+    if temperature is not None and (thinks or not samplers):
+        draft.dropped.append("temperature")
+        temperature = None
+    is_excluded = temperature is not None and samplers < 2
+    # beside thinking the API takes a top_p between 0.95 and 1
+    if top_p is not None and (is_excluded or not samplers or (thinks and top_p < 0.95)):
+        draft.dropped.append("top_p")
+        top_p = None
+    if "top_k" in draft.body and (thinks or not samplers):
+        del draft.body["top_k"]
+        draft.dropped.append("top_k")
+    draft.body |= {name: v for name, v in (("temperature", temperature), ("top_p", top_p)) if v is not None}
+
+
+def _fit_temperature(draft: Draft) -> float | None:
+    temperature = draft.request.temperature
+    if temperature is not None and temperature > 1:
+        draft.dropped.append("temperature")
+    return temperature if temperature is not None and temperature < 1 else None
+
+
+# --- the form of the answer -----------------------------------------------------------------------------------------
+
+
+def _write_format(draft: Draft) -> None:
+    wanted = draft.request.response_format
+    if wanted is not None and wanted.kind == "json_schema" and wanted.schema is not None:
+        schema = _fit_schema(draft, wanted, wanted.schema)
+        if "format" in draft.output:
+            draft.dropped.append("response_format")
+        else:
+            draft.output["format"] = {"type": "json_schema", "schema": schema}
+    elif wanted is not None and wanted.kind == "json_object":
+        draft.chat.system.append({"type": "text", "text": _JSON_ONLY})
+    if draft.output:
+        draft.body["output_config"] = draft.output
+
+
+def _fit_schema(draft: Draft, wanted: ResponseFormat, schema: Raw) -> Raw:
+    if not draft.claude.has_structured_output:
+        reason = f"{draft.provider} has no structured output for this model"
+        raise UnsupportedParameter(reason, param="response_format")
+    try:
+        fitted = constrained(schema)
+        if not wanted.description:
+            return fitted
+        members = msgspec.json.decode(fitted, type=dict[str, Raw])
+        return raw_json({"description": wanted.description, **members})
+    except OpenObjectError:
+        reason = f"{draft.provider} needs every object of the schema to name its properties"
+        raise UnsupportedParameter(reason, param="response_format") from None
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        raise BadRequest("the schema is not an object", param="response_format") from None
+
+
+# --- the rest -------------------------------------------------------------------------------------------------------
+
+
+def _write_rest(draft: Draft) -> None:
+    request, body = draft.request, draft.body
+    if request.stop:
+        visible = [word for word in request.stop if word.strip()]
+        if visible:
+            body["stop_sequences"] = visible
+        if len(visible) < len(request.stop):
+            draft.dropped.append("stop")
+    _write_user(draft)
+    _write_tier(draft)
+    _write_betas(draft)
+    if request.stream:
+        body["stream"] = True
+
+
+def _write_user(draft: Draft) -> None:
+    metadata = read_object(draft, "metadata") if "metadata" in draft.extra else {}
+    user_id = metadata.pop("user_id", None)
+    if metadata:
+        draft.dropped.append("metadata")
+    candidates = {
+        "metadata.user_id": user_id,
+        "safety_identifier": read_text(draft, "safety_identifier"),
+        "user": draft.request.user,
+    }
+    for name, value in candidates.items():
+        if not isinstance(value, str) or not value:
+            continue
+        if _MAIL_ADDRESS.search(value):
+            draft.dropped.append(name)
+        else:
+            draft.body["metadata"] = {"user_id": value}
+            return
+
+
+def _write_tier(draft: Draft) -> None:
+    tier = read_text(draft, "service_tier")
+    if tier in _TIERS:
+        draft.body["service_tier"] = _TIERS[tier]
+    elif tier:
+        draft.dropped.append("service_tier")
+
+
+def _write_betas(draft: Draft) -> None:
+    if "betas" not in draft.extra:
+        return
+    try:
+        betas = msgspec.json.decode(draft.extra["betas"], type=list[str])
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        betas = [""]
+    if not all(_BETA.fullmatch(beta) for beta in betas):
+        raise BadRequest("'betas' must be a list of names", param="betas")
+    draft.betas = list(dict.fromkeys(draft.betas + betas))

@@ -1,0 +1,122 @@
+"""How much a model shall think.
+
+An effort becomes adaptive thinking with that effort, on older models a budget; a budget becomes an effort on models
+without budgets. A client's own ``thinking`` goes up as it is. Thinking cannot be had together with a forced tool, nor
+by budget behind a prefill or in a tool loop whose thinking blocks were lost: it is then off, and named. ``none`` on a
+model that always thinks becomes its lowest effort, and is named.
+
+Source: platform.claude.com/docs, "Thinking", "Extended thinking", "Adaptive thinking", "Effort" (2026-11).
+"""
+
+from gateway.core.errors import BadRequest
+from providers.claude.draft import Draft, read_object
+from providers.claude.models import EFFORTS
+from providers.claude.turns import is_unthought
+
+# Thinking tokens for an effort where the model wants a number. The API's minimum is 1,024.
+_MIN_BUDGET = 1024
+_BUDGETS = {"minimal": 1024, "low": 4096, "medium": 8192, "high": 16_384, "xhigh": 32_768, "max": 49_152}
+# What stays for the answer when a budget fills the rest.
+_ANSWER_TOKENS = 4096
+
+
+def write_thinking(draft: Draft) -> bool:
+    """Will the model think?"""
+    request, claude = draft.request, draft.claude
+    effort, budget = request.reasoning_effort, request.reasoning_budget
+    if effort is not None and effort not in _BUDGETS and effort != "none":
+        raise BadRequest(f"'reasoning_effort' must be none, {', '.join(_BUDGETS)}", param="reasoning_effort")
+    if "thinking" in draft.body:
+        return _take_thinking(draft)
+    is_forced = draft.body.get("tool_choice", {}).get("type") in ("any", "tool")
+    if effort == "none" or budget == 0:
+        return _stop_thinking(draft, is_asked=True)
+    if effort is None and budget is None:
+        return _stop_thinking(draft) if is_forced else claude.thinks_unasked
+    if is_forced and not claude.always_thinks:
+        return _give_up_thinking(draft)
+    if claude.thinks_by_budget and (budget is not None or not claude.thinks_adaptively):
+        return _think_by_budget(draft, effort, budget)
+    return _think_adaptively(draft, effort, budget) if claude.thinks_adaptively else _give_up_thinking(draft)
+
+
+def _stop_thinking(draft: Draft, *, is_asked: bool = False) -> bool:
+    claude = draft.claude
+    if claude.always_thinks:
+        if is_asked:
+            draft.output.setdefault("effort", "low")
+            draft.dropped.append("reasoning_effort")
+        return True
+    if claude.thinks_unasked:
+        draft.body["thinking"] = {"type": "disabled"}
+    return False
+
+
+def _give_up_thinking(draft: Draft) -> bool:
+    has_effort = draft.request.reasoning_effort is not None
+    draft.dropped.append("reasoning_effort" if has_effort else "reasoning.max_tokens")
+    return _stop_thinking(draft)
+
+
+def _think_adaptively(draft: Draft, effort: str | None, budget: int | None) -> bool:
+    if effort is None:
+        effort = next((e for e in EFFORTS if _BUDGETS[e] >= (budget or 0)), EFFORTS[-1])
+    if budget is not None:
+        draft.dropped.append("reasoning.max_tokens")
+    _set_effort(draft, effort)
+    draft.body["thinking"] = {"type": "adaptive"}
+    if not draft.claude.thinks_by_budget:
+        # these models leave the text of their thoughts out unless asked for it
+        draft.body["thinking"]["display"] = "summarized"
+    return True
+
+
+def _set_effort(draft: Draft, effort: str) -> None:
+    """``effort``, or the nearest below it that the model has (``minimal`` is the lowest)."""
+    wished = "low" if effort == "minimal" else effort
+    nearest = next((e for e in reversed(EFFORTS[: EFFORTS.index(wished) + 1]) if e in draft.claude.efforts), None)
+    written = draft.output.setdefault("effort", nearest) if nearest is not None else None
+    if written != wished:
+        draft.dropped.append("reasoning_effort")
+
+
+def _think_by_budget(draft: Draft, effort: str | None, budget: int | None) -> bool:
+    if is_unthought(draft.chat.turns):
+        return _give_up_thinking(draft)
+    fitted = _fit_budget(draft, effort, budget)
+    if fitted < _MIN_BUDGET:
+        return _give_up_thinking(draft)
+    draft.body["thinking"] = {"type": "enabled", "budget_tokens": fitted}
+    return True
+
+
+def _fit_budget(draft: Draft, effort: str | None, budget: int | None) -> int:
+    """A budget below ``max_tokens``. The client's own budget keeps as much as fits; one of ours leaves half of a bound
+    that the client has set for the answer. Without a bound there is room for both."""
+    bound = draft.request.max_tokens
+    if budget is not None:
+        budget = max(budget, _MIN_BUDGET)
+        if bound is None:
+            draft.body["max_tokens"] = max(draft.claude.max_tokens, budget + _ANSWER_TOKENS)
+            return budget
+        return min(budget, bound - 1)
+    wished = _BUDGETS[effort or "medium"]
+    if bound is None:
+        return min(wished, draft.claude.max_tokens - _ANSWER_TOKENS)
+    return min(wished, max(_MIN_BUDGET, bound // 2), bound - 1)
+
+
+def _take_thinking(draft: Draft) -> bool:
+    """The client's own ``thinking`` object."""
+    thinking = read_object(draft, "thinking")
+    budget = thinking.get("budget_tokens")
+    if draft.request.max_tokens is None and isinstance(budget, int):
+        draft.body["max_tokens"] = max(draft.claude.max_tokens, budget + _ANSWER_TOKENS)
+    effort = draft.request.reasoning_effort
+    if effort == "none":
+        draft.dropped.append("reasoning_effort")
+    elif effort is not None:
+        _set_effort(draft, effort)
+    if draft.request.reasoning_budget is not None:
+        draft.dropped.append("reasoning.max_tokens")
+    return thinking.get("type") != "disabled"

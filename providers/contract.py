@@ -1,0 +1,178 @@
+"""What a provider is: a frozen record plus at most a few pure functions.
+
+A provider's file holds one ``PROVIDER`` record. Each capability it offers is a ``Surface``: a path and the dialect spoken
+there. When the client's dialect is the surface's, bytes are forwarded and a ``StreamObserver`` watches them; otherwise the
+surface's ``Translator`` turns the core types into the provider's bytes and back.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from msgspec import Struct
+
+from gateway.core.errors import UnsupportedParameter, UpstreamRefused
+from gateway.core.types import (
+    Capability,
+    ChatRequest,
+    DialectName,
+    Event,
+    Extra,
+    Fault,
+    Header,
+    Model,
+    Secret,
+    Usage,
+)
+
+# --- watching bytes of the client's own dialect -------------------------------------------------------------------
+
+
+class StreamObserver(Protocol):
+    """Watches a stream it must not change. After every ``feed`` its members hold the best known so far."""
+
+    usage: Usage | None
+    finish_reason: str | None
+    has_token: bool  # a first token was seen; comments and role-only chunks do not count
+    is_complete: bool  # the dialect's success terminator was seen
+    fault: Fault | None  # the stream carries an error, or broke off
+    is_fault_told: bool  # the forwarded bytes already tell the fault: it is the provider's own event
+
+    def feed(self, data: bytes) -> bytes:
+        """Bytes in, bytes to forward out: whole events only, so that a broken stream never shows half an event."""
+
+    def finish(self) -> bytes:
+        """The provider's stream ended: what is left to forward. Sets ``fault`` if it ended too early."""
+
+
+class Summary(Struct):
+    """What a plain answer of the client's own dialect says about itself."""
+
+    usage: Usage | None = None
+    finish_reason: str | None = None
+
+
+# --- translating --------------------------------------------------------------------------------------------------
+
+
+class ProviderRequest(Struct):
+    """A request in the provider's words. ``headers`` come on top of the record's own; ``dropped`` names the client's
+    fields that the provider has no place for and whose loss is harmless."""
+
+    body: bytes
+    headers: tuple[Header, ...] = ()
+    dropped: tuple[str, ...] = ()
+
+
+class Transducer(Protocol):
+    """Provider bytes in, events out. Any split of the same bytes gives the same events; never raises.
+
+    The last event is exactly one ``Finish`` or ``Fault``. ``usage`` is the best known so far at any byte.
+    """
+
+    usage: Usage | None
+
+    def feed(self, data: bytes) -> list[Event]: ...
+
+    def finish(self) -> list[Event]:
+        """The provider's stream ended; a missing terminator becomes a ``Fault`` here."""
+
+
+class Translator(Struct, frozen=True):
+    """The three pure functions between the core types and one provider's chat surface.
+
+    ``to_wire(request, model)`` raises ``UnsupportedParameter`` or ``BadRequest``. ``read_answer(body)`` gives the events
+    of a plain answer, last a ``Finish`` or ``Fault``, and never raises.
+    """
+
+    to_wire: Callable[[ChatRequest, str], ProviderRequest]
+    read_answer: Callable[[bytes], list[Event]]
+    transducer: Callable[[], Transducer]
+
+
+class Surface(Struct, frozen=True):
+    """One native endpoint of a provider. ``path`` follows the base URL."""
+
+    path: str
+    dialect: DialectName
+    translator: Translator | None = None
+    # must a stream be asked for its usage with ``stream_options.include_usage``?
+    asks_stream_usage: bool = False
+    # request headers of the client that go up unchanged (lower case); all others stay here
+    forwarded_headers: tuple[str, ...] = ()
+
+
+def bearer(key: Secret) -> tuple[Header, ...]:
+    """``Authorization: Bearer`` (RFC 6750)."""
+    return (("Authorization", f"Bearer {key.reveal()}"),)
+
+
+class Provider(Struct, frozen=True, kw_only=True):
+    """Everything the gateway knows of a provider type.
+
+    ``read_error(status, headers, body)`` maps an error answer; ``headers`` are lower-cased. ``read_models(body)`` reads the
+    answer of ``models_path`` (``ValueError`` when it is none); ``observer(strip_usage)`` and ``read_summary(body)`` watch
+    answers of OpenAI-shaped surfaces.
+    """
+
+    name: str
+    title: str
+    base_url: str
+    surfaces: Mapping[Capability, Surface]
+    read_error: Callable[[int, Mapping[str, str], bytes], UpstreamRefused]
+    auth: Callable[[Secret], tuple[Header, ...]] = bearer
+    headers: tuple[Header, ...] = ()
+    models_path: str | None = None
+    read_models: Callable[[bytes], list[Model]] | None = None
+    observer: Callable[[bool], StreamObserver] | None = None
+    read_summary: Callable[[bytes], Summary] | None = None
+    needs_key: bool = True
+    # a provider inside the gateway has no network: it answers a request body with a script
+    simulate: "Callable[[Capability, bytes], Script] | None" = None
+    # the models of a provider that has a fixed list
+    models: tuple[Model, ...] = ()
+
+
+class Script(Struct):
+    """What an in-process provider will do: answer with ``status`` after ``delay_s``, send each ``(delay_s, bytes)`` chunk,
+    then end, or break the connection when ``is_cut``."""
+
+    status: int
+    content_type: str
+    chunks: list[tuple[float, bytes]]
+    delay_s: float = 0.0
+    is_cut: bool = False
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+# --- parameter rules ----------------------------------------------------------------------------------------------
+
+
+class Rule(Struct, frozen=True):
+    """What becomes of a client field that the provider has no place for.
+
+    ``harmless`` holds the JSON texts that change nothing (defaults such as ``1`` or ``false``): the field is then left
+    out without a word. Any other value is dropped and named when ``drop`` is set, else refused.
+    """
+
+    field: str
+    drop: bool = False
+    harmless: tuple[bytes, ...] = (b"null",)
+    because: str = ""
+
+
+def apply_rules(rules: Mapping[str, Rule], extra: Extra, provider: str) -> list[str]:
+    """The names of dropped fields, for ``X-Sluice-Dropped``. Fields without a rule are dropped and named: the provider would
+    refuse what it does not know. Raises ``UnsupportedParameter`` for a field whose loss would change the answer."""
+    dropped = []
+    for field, raw in extra.items():
+        rule = rules.get(field)
+        if rule is None:
+            dropped.append(field)
+        elif bytes(raw).strip() in rule.harmless:
+            continue
+        elif rule.drop:
+            dropped.append(field)
+        else:
+            reason = f": {rule.because}" if rule.because else ""
+            raise UnsupportedParameter(f"{provider} does not support {field!r}{reason}", param=field)
+    return dropped

@@ -1,0 +1,28 @@
+"""Short ways to ask an ``HttpUpstream`` in tests."""
+
+from contextlib import asynccontextmanager
+from typing import Any
+
+from gateway.core.origin import parse_origin
+from gateway.upstream.exchange import HttpExchange
+from gateway.upstream.pool import HttpUpstream
+from tests.kit.receiver import Recorder
+
+
+@asynccontextmanager
+async def upstream_to(address: int | str, **settings: Any):  # type: ignore[no-untyped-def]
+    """An upstream for the loopback port or base URL ``address``; closed at the end."""
+    url = f"http://127.0.0.1:{address}/v1" if isinstance(address, int) else address
+    upstream = HttpUpstream(parse_origin(url), **settings)
+    try:
+        yield upstream
+    finally:
+        await upstream.close()
+
+
+def ask(
+    upstream: HttpUpstream, body: bytes = b"{}", *, streamed: bool = False, receiver: Recorder | None = None
+) -> tuple[HttpExchange, Recorder]:
+    receiver = receiver or Recorder()
+    head = upstream.request_head("POST", "/chat", [("Authorization", "Bearer sk-test")])
+    return upstream.send(head, body, receiver, streamed=streamed), receiver
