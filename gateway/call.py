@@ -65,19 +65,29 @@ class Call(Struct):
 
     # --- request ---
 
-    async def read_body(self, max_bytes: int) -> bytes:
-        """The whole body. Raises ``TooLarge``, ``RequestTimeout``, ``UnsupportedMedia`` or ``BadRequest``."""
-        payload = self.payload
+    def take_body(self, max_bytes: int) -> bytes | None:
+        """The whole body if it has arrived with the head, as most do; else None. Raises ``TooLarge`` or
+        ``UnsupportedMedia``."""
         headers = self.headers
         if "Content-Encoding" in headers and headers["Content-Encoding"].lower() != "identity":
             raise UnsupportedMedia("Compressed request bodies are not accepted; send it without Content-Encoding.")
-        # the judge of heads has made sure that this is a plain number
-        if int(headers.get("Content-Length", 0)) > max_bytes:
-            raise _too_large(max_bytes)
-        body = payload.read_nowait() if payload.is_eof() else await self._collect(max_bytes)
+        if not self.payload.is_eof():
+            return None
+        body = self.payload.read_nowait()
         self.bytes_in = len(body)
         if len(body) > max_bytes:
             raise _too_large(max_bytes)
+        return body
+
+    async def read_body(self, max_bytes: int) -> bytes:
+        """The whole body. Raises ``TooLarge``, ``RequestTimeout``, ``UnsupportedMedia`` or ``BadRequest``."""
+        body = self.take_body(max_bytes)
+        if body is None:
+            # the judge of heads has made sure that this is a plain number
+            if int(self.headers.get("Content-Length", 0)) > max_bytes:
+                raise _too_large(max_bytes)
+            body = await self._collect(max_bytes)
+            self.bytes_in = len(body)
         return body
 
     async def _collect(self, max_bytes: int) -> bytes:

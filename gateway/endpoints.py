@@ -120,6 +120,6 @@ def find_methods(path: str) -> dict[str, Endpoint]:
 
 
 def path_argument(endpoint: Endpoint, path: str) -> str:
-    """What stands behind the path of a prefix endpoint, percent-decoded: SDKs send the slash of a model id as ``%2F``."""
+    """What stands behind the path of a prefix endpoint, percent-decoded: SDKs write the slash of an id as ``%2F``."""
     prefix = endpoint.path if path.startswith(endpoint.path) else endpoint.path.removeprefix("/v1")
     return unquote(path.removeprefix(prefix))

@@ -125,7 +125,9 @@ class Pipeline:
 
     async def _forward(self, call: Call, endpoint: Endpoint, dialect: Dialect, record: Record) -> None:
         assert endpoint.capability is not None
-        body = await call.read_body(self._max_body_bytes)
+        body = call.take_body(self._max_body_bytes)
+        if body is None:
+            body = await call.read_body(self._max_body_bytes)
         envelope = guarded(body, dialect.read_envelope)
         record.is_stream = envelope.stream
         target = await self._find_target(envelope.model, endpoint.capability, endpoint.name)

@@ -14,11 +14,10 @@ Deadlines are kept by one sweep over all connections instead of timers per reque
 
 import asyncio
 import contextlib
-import enum
 import socket
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
@@ -47,13 +46,11 @@ LINGER_S = 1.0
 _TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
 
 
-class State(enum.IntEnum):
-    """Where a connection stands; see the table above."""
-
-    IDLE = 0
-    HEAD = 1
-    BODY = 2
-    BUSY = 3
+# Where a connection stands; see the table above. Plain numbers: they are compared several times a request.
+IDLE: Final = 0
+HEAD: Final = 1
+BODY: Final = 2
+BUSY: Final = 3
 
 
 class Connection(RequestHandler):
@@ -66,7 +63,7 @@ class Connection(RequestHandler):
         self.edge = edge
         self.exchange: Exchange | None = None
         self.payload: StreamReader | None = None  # the body that is being waited for
-        self.state = State.IDLE
+        self.state = IDLE
         self.since = edge.loop.time()
         self.received = 0
         self.stuck_since = 0.0
@@ -83,7 +80,7 @@ class Connection(RequestHandler):
                 raw.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, NOTSENT_LOWAT_BYTES)
 
     def data_received(self, data: bytes) -> None:
-        if self.state is State.IDLE:
+        if self.state is IDLE:
             refusal = judge_opening(data)
             if refusal is not None:
                 self._refuse(refusal)
@@ -93,8 +90,13 @@ class Connection(RequestHandler):
                 data = data[2:]
                 if not data:
                     return
-            self.enter(State.HEAD)
+            self.enter(HEAD)
         super().data_received(data)
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        # aiohttp asks for this after every body; when nothing was paused it would only parse nothing once more
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -117,7 +119,7 @@ class Connection(RequestHandler):
         try:
             while not (self._force_close or self._close):
                 if not messages:
-                    self.enter(State.IDLE)
+                    self.enter(IDLE)
                     if edge.is_draining:
                         break
                     self._waiter = edge.loop.create_future()
@@ -125,7 +127,7 @@ class Connection(RequestHandler):
                     self._waiter = None
                 message, payload = messages.popleft()
                 self._release_parser()
-                self.enter(State.BUSY)
+                self.state = BUSY
                 if isinstance(message, _ErrInfo):
                     self._refuse(_parse_error(message))
                     break
@@ -186,14 +188,14 @@ class Connection(RequestHandler):
 
     def await_body(self, payload: StreamReader) -> None:
         self.payload = payload
-        self.enter(State.BODY)
+        self.enter(BODY)
 
     def note_body(self, received_bytes: int) -> None:
         self.received = received_bytes
 
     def end_body(self) -> None:
         self.payload = None
-        self.enter(State.BUSY)
+        self.enter(BUSY)
 
     def send(self, data: bytes) -> None:
         if self.transport is not None:
@@ -203,7 +205,7 @@ class Connection(RequestHandler):
         if self.transport is not None:
             self.transport.abort()
 
-    def enter(self, state: State) -> None:
+    def enter(self, state: int) -> None:
         self.state = state
         self.since = self.edge.loop.time()
         self.received = 0
@@ -214,11 +216,11 @@ class Connection(RequestHandler):
         if self.stuck_since and now - self.stuck_since > limits.write_timeout:
             self.edge.slow_readers_cut += 1
             self.abort()
-        elif self.state is State.IDLE and age > limits.keepalive_timeout:
+        elif self.state is IDLE and age > limits.keepalive_timeout:
             self.force_close()
-        elif self.state is State.HEAD and age > limits.header_timeout:
+        elif self.state is HEAD and age > limits.header_timeout:
             self._refuse(RequestTimeout("The request head did not arrive in time."))
-        elif self.state is State.BODY and age > limits.body_timeout + self.received / MIN_BODY_BYTES_PER_S:
+        elif self.state is BODY and age > limits.body_timeout + self.received / MIN_BODY_BYTES_PER_S:
             self._time_out_body()
 
     def _time_out_body(self) -> None:
@@ -279,12 +281,12 @@ class Edge(web.Server):
         """Take no further requests: idle connections close now, busy ones after their answer."""
         self.is_draining = True
         for connection in self.connections:
-            if isinstance(connection, Connection) and connection.state in (State.IDLE, State.HEAD):
+            if isinstance(connection, Connection) and connection.state in (IDLE, HEAD):
                 connection.force_close()
 
     def busy(self) -> int:
         """How many requests are being answered."""
-        return sum(isinstance(c, Connection) and c.state >= State.BODY for c in self._connections)
+        return sum(isinstance(c, Connection) and c.state >= BODY for c in self._connections)
 
     async def wait_idle(self) -> None:
         """Until no request is being answered."""

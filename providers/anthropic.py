@@ -3,8 +3,8 @@
 The Messages API itself is read and written in ``providers.claude``, which the other houses of Claude share.
 """
 
-import datetime
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import msgspec
 from msgspec import Struct
@@ -45,7 +45,7 @@ class _ErrorBody(Struct):
 class _ListedModel(Struct):
     id: str
     display_name: str = ""
-    created_at: datetime.datetime | None = None
+    created_at: datetime | None = None
 
 
 class _ModelList(Struct):
@@ -82,9 +82,13 @@ def read_models(body: bytes) -> list[Model]:
         listed = _read_model_list(body).data
     except (msgspec.MsgspecError, RecursionError) as error:
         raise ValueError(f"not a model list: {error}") from None
-    return [
-        Model(m.id, int(m.created_at.timestamp()) if m.created_at else 0, "anthropic", m.display_name) for m in listed
-    ]
+    return [Model(m.id, _unix_time(m.created_at), "anthropic", m.display_name) for m in listed]
+
+
+def _unix_time(moment: datetime | None) -> int:
+    if moment is None:
+        return 0
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 
 PROVIDER = Provider(

@@ -13,7 +13,6 @@ PROVIDER = Provider(
             path="/chat/completions",
             dialect=DialectName.OPENAI_CHAT,
             asks_stream_usage=True,
-            forwarded_headers=("openai-beta",),
         ),
         Capability.EMBEDDINGS: Surface(path="/embeddings", dialect=DialectName.OPENAI_EMBEDDINGS),
     },

@@ -16,6 +16,7 @@ from msgspec import Meta, Raw, Struct
 
 from gateway.core.errors import UpstreamRefused
 from gateway.core.limits import MAX_SSE_EVENT_BYTES
+from gateway.core.names import is_header_value
 from gateway.core.types import Fault, Model, Usage
 from providers.contract import Summary
 
@@ -50,6 +51,7 @@ class _Reported(Struct):
     cached_tokens: _Count = None
     cache_creation_input_tokens: _Count = None
     reasoning_tokens: _Count = None
+    total_tokens: _Count = None
 
 
 _NO_DETAILS = _Details()
@@ -58,12 +60,18 @@ _NO_DETAILS = _Details()
 def _to_usage(reported: _Reported) -> Usage:
     prompt = reported.prompt_tokens_details or reported.input_tokens_details or _NO_DETAILS
     completion = reported.completion_tokens_details or reported.output_tokens_details or _NO_DETAILS
+    input_tokens = reported.prompt_tokens or reported.input_tokens or 0
+    output_tokens = reported.completion_tokens or reported.output_tokens or 0
+    reasoning_tokens = completion.reasoning_tokens or reported.reasoning_tokens or 0
+    # xAI counts reasoning beside the completion; only the total tells
+    if reasoning_tokens and reported.total_tokens == input_tokens + output_tokens + reasoning_tokens:
+        output_tokens += reasoning_tokens
     return Usage(
-        reported.prompt_tokens or reported.input_tokens or 0,
-        reported.completion_tokens or reported.output_tokens or 0,
+        input_tokens,
+        output_tokens,
         prompt.cached_tokens or reported.prompt_cache_hit_tokens or reported.cached_tokens or 0,
         prompt.cache_write_tokens or reported.cache_creation_input_tokens or 0,
-        completion.reasoning_tokens or reported.reasoning_tokens or 0,
+        reasoning_tokens,
         prompt.audio_tokens or 0,
         completion.audio_tokens or 0,
     )
@@ -76,13 +84,17 @@ def read_usage(reported: Mapping[str, object]) -> Usage:
 
 def _sane(value: Mapping[str, object]) -> dict[str, object]:
     """Only what ``_Reported`` can hold: whole numbers that may be counts, and objects of such."""
-    kept: dict[str, object] = {}
-    for name, member in value.items():
-        if isinstance(member, dict):
-            kept[name] = _sane(member)
-        elif isinstance(member, int | float) and not isinstance(member, bool) and 0 <= member <= _MAX_COUNT:
-            kept[name] = int(member)
-    return {k: v for k, v in kept.items() if isinstance(v, dict) == k.endswith("_details")}
+    details = {name: _counts(member) for name, member in value.items() if isinstance(member, dict)}
+    return {**_counts(value), **{name: counts for name, counts in details.items() if name.endswith("_details")}}
+
+
+def _counts(members: Mapping[str, object]) -> dict[str, int]:
+    return {
+        name: int(number)
+        for name, number in members.items()
+        if isinstance(number, int | float) and not isinstance(number, bool) and 0 <= number <= _MAX_COUNT
+        if not name.endswith("_details")
+    }
 
 
 # --- a plain answer -------------------------------------------------------------------------------------------------
@@ -97,12 +109,8 @@ class _PlainAnswer(Struct):
     usage: _Reported | None = None
 
 
-class _UsageOnly(Struct):
-    usage: JsonObject | None = None
-
-
 _read_plain = msgspec.json.Decoder(_PlainAnswer).decode
-_read_usage_only = msgspec.json.Decoder(_UsageOnly).decode
+_read_members = msgspec.json.Decoder(JsonObject).decode
 
 
 def read_summary(body: bytes) -> Summary:
@@ -120,22 +128,21 @@ def read_summary(body: bytes) -> Summary:
 
 def _read_loosely(body: bytes) -> Summary:
     try:
-        answer = _read_usage_only(body)
-    except msgspec.ValidationError:
-        if not body.lstrip().startswith(b"{"):
-            raise ValueError("the answer is no JSON object") from None
-        return Summary()
-    return Summary(read_usage(answer.usage) if answer.usage else None)
+        usage = _read_members(body).get("usage")
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ValueError(f"the answer is no JSON object: {error}") from None
+    return Summary(read_usage(usage) if usage and isinstance(usage, dict) else None)
 
 
 # --- a streamed answer ----------------------------------------------------------------------------------------------
 
-# An event with none of these says nothing that the gateway wants to know. Text inside JSON strings cannot fake them: a
-# quote in a string stands behind a backslash.
-_MARKERS = (b'"finish_reason":"', b'"usage":{', b"[DONE]", b'"error"', b'"finish_reason": "', b'"usage": {')
+# An event with none of these says nothing that the gateway wants to know; one that has them is decoded, and its members
+# tell. ``error`` may be the name of a member or of the event.
+_MARKERS = (b'"finish_reason":"', b'"usage":{', b"[DONE]", b"error", b'"finish_reason": "', b'"usage": {')
 # A blank line in any mixture of line ends (WHATWG HTML, 9.2.6 "Interpreting an event stream").
-_EVENT_END = re.compile(rb"\n\r?\n|\n\r(?!\n)|\r\r(?!\n)|\r\r\n")
-_DATA_LINE = re.compile(rb"(?:^|[\r\n])data:? ?([^\r\n]*)")
+_EVENT_END = re.compile(rb"\n\r?\n|\n\r|\r\r\n?")
+_DATA_LINE = re.compile(rb"(?:^(?:\xef\xbb\xbf)?|[\r\n])data(?:: ?([^\r\n]*))?(?=[\r\n]|\Z)")
+_ERROR_NAME = re.compile(rb"(?:^|[\r\n])event: ?error(?=[\r\n]|\Z)")
 
 
 class _Choice(Struct):
@@ -145,16 +152,16 @@ class _Choice(Struct):
 
 
 class _Groq(Struct):
-    usage: JsonObject | None = None
+    usage: Any = None
 
 
 class _Chunk(Struct):
     choices: list[_Choice] | None = None
-    usage: JsonObject | None = None
-    error: JsonObject | str | None = None
+    usage: Any = None
+    error: Any = None
     x_groq: _Groq | None = None
-    message: str | JsonObject | None = None
-    object: str | None = None
+    message: Any = None
+    object: Any = None
 
 
 _read_chunk = msgspec.json.Decoder(_Chunk).decode
@@ -179,7 +186,7 @@ class ChatStreamObserver:
 
     def __init__(self, strip_usage: bool) -> None:
         self._strip_usage = strip_usage
-        self._held = b""
+        self._held = bytearray()  # the beginning of an event
         self.usage: Usage | None = None
         self.finish_reason: str | None = None
         self.has_token = False
@@ -189,7 +196,7 @@ class ChatStreamObserver:
 
     def feed(self, data: bytes) -> bytes:
         if self._held or not data.endswith(b"\n\n"):
-            data = self._whole_events(self._held + data)
+            data = self._whole_events(data)
             if not data:
                 return b""
         if self.has_token:
@@ -200,58 +207,110 @@ class ChatStreamObserver:
         return self._inspect(data)
 
     def finish(self) -> bytes:
-        # a last event without its blank line is not dispatched by clients, but these bytes are the provider's
-        rest, self._held = self._held, b""
-        forwarded = self._inspect(rest) if rest else b""
-        if not self.is_complete and self.fault is None and self.finish_reason is None:
+        rest, self._held = bytes(self._held), bytearray()
+        was_told = self.is_fault_told
+        forwarded = self._inspect(rest)
+        if self.fault is None and not self.is_complete and (self.finish_reason is None or _is_cut(rest)):
             self.fault = Fault("the provider ended the stream before the answer was complete", kind="upstream_broken")
-            return b""
-        return forwarded
+        if self.fault is None or was_told or _ends_event(rest):
+            # a last event without its blank line is not dispatched by clients, but these bytes are the provider's
+            return forwarded
+        # an error in an event that is not dispatched is told to nobody
+        self.is_fault_told = False
+        return _line_ends_before(rest)
 
     def _whole_events(self, data: bytes) -> bytes:
-        end = 0
-        for blank_line in (b"\n\n", b"\n\r\n", b"\r\r"):
-            at = data.rfind(blank_line)
-            if at >= 0:
-                end = max(end, at + len(blank_line))
-        self._held = data[end:]
-        if len(self._held) > MAX_SSE_EVENT_BYTES:
-            self._held = b""
+        """The held bytes and ``data`` up to the end of the last event; what follows is held. What was held before is
+        not searched again, so that a long event in many small pieces costs linear time."""
+        held = self._held
+        seam = bytes(held[-2:])  # a blank line has at most three bytes
+        end = _last_event_end(seam + data) - len(seam)
+        whole = b""
+        if end > 0:
+            whole = bytes(held) + data[:end]
+            held.clear()
+            data = data[end:]
+        held += data
+        if len(held) > MAX_SSE_EVENT_BYTES:
+            held.clear()
             self.fault = Fault("the provider sent an event larger than the gateway takes", kind="upstream_broken")
-        return data[:end]
+        return whole
 
     def _inspect(self, data: bytes) -> bytes:
         if not self._strip_usage:
             for event in _split_events(data):
                 self._note(event)
             return data
-        return b"".join([event for event in _split_events(data) if not self._note(event)])
+        return b"".join([_line_ends_before(event) if self._note(event) else event for event in _split_events(data)])
 
     def _note(self, event: bytes) -> bool:
         """Learn from one event. Is it the usage event that only the gateway asked for?"""
         payload = _payload(event)
         if payload is None:
             return False
-        if payload == b"[DONE]":
+        if payload.startswith(b"[DONE]"):
             self.is_complete = True
             return False
-        try:
-            chunk = _read_chunk(payload)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            return False
+        chunk = _decode_chunk(payload)
         self._learn(chunk, event)
-        return self._strip_usage and chunk.choices == [] and chunk.usage is not None
+        return self._strip_usage and chunk.choices == [] and chunk.usage is not None and not chunk.error
 
     def _learn(self, chunk: _Chunk, event: bytes) -> None:
         reported = chunk.usage or (chunk.x_groq.usage if chunk.x_groq else None)
-        if reported:
+        if reported and isinstance(reported, dict):
             self.usage = read_usage(reported)
         for choice in chunk.choices or ():
             self.finish_reason = choice.finish_reason or self.finish_reason
             self.has_token = self.has_token or bool(choice.text) or _has_content(choice.delta)
-        if chunk.error or chunk.object == "error" or (event.startswith(b"event: error") and chunk.message):
+        if chunk.error or chunk.object == "error" or _ERROR_NAME.search(event):
             self.fault = self.fault or _read_fault(chunk)
             self.is_fault_told = True
+
+
+def _decode_chunk(payload: bytes) -> _Chunk:
+    """The chunk of an event; an empty one when it is no JSON object. One member of an odd type hides no error and no
+    usage."""
+    try:
+        return _read_chunk(payload)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        pass
+    try:
+        members = _read_members(payload)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return _Chunk()
+    return _Chunk(usage=members.get("usage"), error=members.get("error"), message=members.get("message"))
+
+
+def _last_event_end(data: bytes) -> int:
+    """Where the last whole event of ``data`` ends, 0 when there is none. A CR at the very end may be half of a CRLF and
+    ends nothing yet."""
+    end = max((data.rfind(blank) + len(blank) for blank in (b"\n\n", b"\n\r\n") if blank in data), default=0)
+    at = max(data.rfind(b"\r\r", 0, -1), data.rfind(b"\n\r", 0, -1)) if b"\r" in data else -1
+    return end if at < 0 else max(end, at + 2 + data.startswith(b"\n", at + 2))
+
+
+def _line_ends_before(event: bytes) -> bytes:
+    """The empty lines before an event. They always stay: where reads are cut must not decide whose they are."""
+    return event[: len(event) - len(event.lstrip(b"\r\n"))]
+
+
+def _ends_event(rest: bytes) -> bool:
+    """Is the held ``rest`` a whole event after all? Only a last CR was not known to be a line end."""
+    return rest.endswith((b"\r\r", b"\n\r")) or not rest.strip(b"\r\n")
+
+
+def _is_cut(rest: bytes) -> bool:
+    """Did the stream break off within the event that begins with ``rest``?"""
+    if all(line[:1] in (b"", b":") for line in rest.splitlines()):
+        return False
+    payload = _payload(rest)
+    if payload is None:
+        return True
+    try:
+        _read_members(payload)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return True
+    return False
 
 
 def _split_events(data: bytes) -> Iterator[bytes]:
@@ -279,14 +338,16 @@ def _has_content(delta: Mapping[str, Raw] | None) -> bool:
 
 
 def _read_fault(chunk: _Chunk) -> Fault:
-    error = chunk.error
-    if isinstance(error, dict):
-        status = error.get("status_code") or error.get("code") or error.get("status")
-        message = error.get("message")
-    else:
-        status, message = None, error or chunk.message
-    known = status if isinstance(status, int) and 400 <= status <= 599 else 502
-    return Fault(clean_message(message if isinstance(message, str) else "the provider reported an error"), known)
+    error = chunk.error if isinstance(chunk.error, dict) else {}
+    statuses = (_error_status(error.get(name)) for name in ("status_code", "code", "status"))
+    message = _first_text(error.get("message"), chunk.error, chunk.message) or "the provider reported an error"
+    return Fault(clean_message(message), next(filter(None, statuses), 502))
+
+
+def _error_status(value: object) -> int:
+    """An HTTP status, written as a number or as text; 0 when it is none."""
+    text = str(value) if isinstance(value, int | str) else ""
+    return int(text) if re.fullmatch(r"[45][0-9]{2}", text) else 0
 
 
 def chat_observer(strip_usage: bool) -> ChatStreamObserver:
@@ -296,8 +357,13 @@ def chat_observer(strip_usage: bool) -> ChatStreamObserver:
 # --- errors ---------------------------------------------------------------------------------------------------------
 
 # What vendors' keys look like; some of them repeat the caller's key in a 401.
-_KEY_SHAPES = re.compile(
-    r"\bsk-[A-Za-z0-9_*.\-]{6,}|\b(?:gsk_|xai-|nvapi-|hf_|r8_|pplx-|csk-|fw_|tgp_)[A-Za-z0-9_*\-]{16,}|\bAIza[\w*\-]{20,}"
+_KEY = (
+    r"(?:sk-[A-Za-z0-9_*.\-]{6,}|(?:gsk_|xai-|nvapi-|hf_|r8_|pplx-|csk-|fw_|tgp_)[A-Za-z0-9_*\-]{16,}|AIza[\w*\-]{20,})"
+)
+_KEY_SHAPES = re.compile(rf"(?<![A-Za-z0-9]){_KEY}")
+# in JSON the letter or digit before a key may be the end of an escape such as \n or \u0027
+_KEY_SHAPES_IN_JSON = re.compile(
+    rf"(?:(?<![A-Za-z0-9])|(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{{4}})){_KEY}".encode(),
 )
 _MAX_MESSAGE_CHARS = 2000
 # Codes that mean: the same request may succeed a moment later.
@@ -306,12 +372,12 @@ _CLIENT_HEADERS = ("retry-after", "retry-after-ms", "x-should-retry")
 
 
 class _ErrorBody(Struct):
-    error: JsonObject | str | None = None
-    message: str | JsonObject | list[Any] | None = None
-    detail: str | JsonObject | list[Any] | None = None
-    type: str | None = None
-    code: str | int | float | None = None
-    param: str | None = None
+    error: Any = None
+    message: Any = None
+    detail: Any = None
+    type: Any = None
+    code: Any = None
+    param: Any = None
 
 
 _read_error_body = msgspec.json.Decoder(_ErrorBody | list[_ErrorBody]).decode
@@ -324,7 +390,7 @@ def clean_message(text: str) -> str:
 
 
 def read_error(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamRefused:
-    """An error answer in the OpenAI envelope ``{"error": {message, type, param, code}}`` or a vendor's variant of it."""
+    """An error answer in the OpenAI envelope ``{"error": {message, type, param, code}}`` or a vendor's variant."""
     try:
         decoded = _read_error_body(body)
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -332,6 +398,8 @@ def read_error(status: int, headers: Mapping[str, str], body: bytes) -> Upstream
     envelope = (decoded[0] if decoded else _ErrorBody()) if isinstance(decoded, list) else decoded
     error = envelope.error if isinstance(envelope.error, dict) else {}
     message = _first_text(error.get("message"), envelope.error, envelope.message, envelope.detail)
+    if not message and headers.get("content-type", "").startswith("text/plain"):
+        message = body.decode("utf-8", "replace")
     native_code = error.get("code", envelope.code)
     refused = UpstreamRefused(
         clean_message(message) if message else f"the provider answered {status} without saying why",
@@ -341,15 +409,12 @@ def read_error(status: int, headers: Mapping[str, str], body: bytes) -> Upstream
         native_code=None if native_code is None else _text(native_code),
         param=_text(error.get("param") or envelope.param) or None,
         retry_after_s=read_retry_after(headers),
-        headers=tuple((name, headers[name]) for name in _CLIENT_HEADERS if name in headers),
+        headers=tuple((name, headers[name]) for name in _CLIENT_HEADERS if is_header_value(headers.get(name, "\n"))),
     )
-    if isinstance(envelope.error, dict) and message:
-        refused.body = _KEY_SHAPES_BYTES.sub(b"[key removed]", body)
-        refused.content_type = headers.get("content-type", "application/json")
+    if isinstance(decoded, _ErrorBody) and isinstance(error.get("message"), str):
+        refused.body = _KEY_SHAPES_IN_JSON.sub(b"[key removed]", body)
+        refused.content_type = "application/json"
     return refused
-
-
-_KEY_SHAPES_BYTES = re.compile(_KEY_SHAPES.pattern.encode())
 
 
 def _text(value: object) -> str:
@@ -357,12 +422,17 @@ def _text(value: object) -> str:
 
 
 def _first_text(*values: object) -> str:
-    return next((value for value in values if isinstance(value, str) and value), "")
+    """The first value that says something; lists and objects (errors told field by field) as JSON."""
+    said = next((value for value in values if value and isinstance(value, str | list | dict)), "")
+    try:
+        return said if isinstance(said, str) else msgspec.json.encode(said).decode()
+    except RecursionError:
+        return ""
 
 
 def read_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait as the provider says: ``retry-after-ms`` or ``Retry-After`` in seconds (RFC 9110, 10.2.3; its date
-    form is left to the client). None when it does not say."""
+    """Seconds to wait as the provider says: ``retry-after-ms`` or ``Retry-After`` in seconds (RFC 9110, 10.2.3; its
+    date form is left to the client). None when it does not say."""
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
             seconds = float(headers.get(name, "")) * scale
@@ -378,13 +448,13 @@ def read_retry_after(headers: Mapping[str, str]) -> float | None:
 
 class _ListedModel(Struct):
     id: str
-    created: int | float | None = None
-    owned_by: str | None = None
-    name: str | None = None
+    created: Any = None
+    owned_by: Any = None
+    name: Any = None
 
 
 class _ModelList(Struct):
-    data: list[_ListedModel]
+    data: list[_ListedModel] | None
 
 
 _read_model_list = msgspec.json.Decoder(_ModelList | list[_ListedModel]).decode
@@ -396,8 +466,11 @@ def read_models(body: bytes) -> list[Model]:
         listed = _read_model_list(body)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise ValueError(f"not a model list: {error}") from None
-    models = listed.data if isinstance(listed, _ModelList) else listed
-    return [
-        Model(id=m.id, created=int(m.created or 0), owned_by=m.owned_by or "", display_name=m.name or "")
-        for m in models
-    ]
+    models = (listed.data or []) if isinstance(listed, _ModelList) else listed
+    return [_to_model(model) for model in models]
+
+
+def _to_model(listed: _ListedModel) -> Model:
+    owned_by = listed.owned_by if isinstance(listed.owned_by, str) else ""
+    display_name = listed.name if isinstance(listed.name, str) else ""
+    return Model(listed.id, _counts({"created": listed.created}).get("created", 0), owned_by, display_name)

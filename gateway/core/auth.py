@@ -25,8 +25,8 @@ ANYONE = Principal("anyone")
 
 
 def digest(key: str) -> bytes:
-    """SHA-256 of a key. Keys are long and random, so no salt and no slow hash are needed; ``surrogatepass`` takes header
-    bytes that are no text, and no two keys become one."""
+    """SHA-256 of a key. Keys are long and random, so no salt and no slow hash are needed; ``surrogatepass`` takes
+    header bytes that are no text, and no two keys become one."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
 
 

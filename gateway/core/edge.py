@@ -47,6 +47,7 @@ BAD_EXPECTATION = HeadRefusal(417, "The only expectation met is 100-continue.")
 
 _HTTP_1_0 = (1, 0)
 _HTTP_1_1 = (1, 1)
+_VERSIONS = (_HTTP_1_1, _HTTP_1_0)
 # CONNECT and TRACE are absent: the gateway is no tunnel and no echo.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Printable ASCII but "#" and "\", which some servers read as "/"; no second slash, which URL libraries read as a host.
@@ -55,23 +56,17 @@ _TARGET = re.compile(r'/(?!/)[!"$-\[\]-~]*')
 
 def judge_head(version: tuple[int, int], method: str, target: str, headers: HeaderMap) -> HeadRefusal | None:
     """``None`` for a request that may come in. Header values are taken as parsed: without surrounding whitespace."""
-    return (
-        _judge_request_line(version, method, target)
-        or _judge_host(version, headers.getall("Host", ()))
-        or _judge_framing(version, headers)
-        or _judge_intent(headers)
-    )
-
-
-def _judge_request_line(version: tuple[int, int], method: str, target: str) -> HeadRefusal | None:
-    if version not in (_HTTP_1_1, _HTTP_1_0):
+    if version not in _VERSIONS:
         return BAD_VERSION
     if method not in _METHODS:
         return BAD_METHOD
     # RFC 9112 section 3.2: absolute-form is for proxies, authority-form for CONNECT, "*" for OPTIONS
     if _TARGET.fullmatch(target) is None:
         return BAD_TARGET
-    return None
+    refusal = _judge_host(version, headers.getall("Host", ())) or _judge_framing(version, headers)
+    if refusal is None and ("Upgrade" in headers or "Expect" in headers):
+        refusal = _judge_intent(headers)
+    return refusal
 
 
 def _judge_host(version: tuple[int, int], hosts: Sequence[str]) -> HeadRefusal | None:

@@ -25,8 +25,8 @@ class Instance(Struct, frozen=True):
 
 
 class Route(Struct, frozen=True):
-    """Where a request goes: ``model`` is the id in the provider's words. ``is_listed`` tells whether some list names it,
-    so that only ids from closed sets become metric labels."""
+    """Where a request goes: ``model`` is the id in the provider's words. ``is_listed`` tells whether some list names
+    it, so that only ids from closed sets become metric labels."""
 
     instance: str
     model: str
@@ -95,8 +95,8 @@ class ModelIndex:
         return rows
 
     def find(self, requested: str) -> tuple[str, Model] | None:
-        """``(instance, model)`` of a listed id, bare or qualified. As in ``resolve``, an id that begins with an instance's
-        name is a qualified one, even where another provider lists it whole."""
+        """``(instance, model)`` of a listed id, bare or qualified. As in ``resolve``, an id that begins with an
+        instance's name is a qualified one, even where another provider lists it whole."""
         route = self._qualified(requested)
         if route is None and (owners := self._by_id.get(requested)):
             route = Route(owners[0].name, requested, is_listed=True)

@@ -144,8 +144,7 @@ class Series:
         self.by_status[status] = self.by_status.get(status, 0) + 1
         duration = record.ended_at - record.started_at
         self.duration.observe(duration)
-        # never below zero: a sum that shrinks by a rounding error reads as a restart
-        self.overhead.observe(max(0.0, duration - record.upstream_s))
+        self.overhead.observe(duration - record.upstream_s)
         if record.first_token_at:
             self.ttft.observe(record.first_token_at - record.started_at)
         if record.usage is not None:

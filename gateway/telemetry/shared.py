@@ -1,6 +1,7 @@
 """Samples of several workers as one scrape: each worker leaves its own in a file, whoever is scraped adds them up.
 
-A file is at most half a second old. A worker that was replaced starts at zero, which Prometheus reads as a counter reset.
+A file is at most half a second old. A worker that was replaced starts at zero, which Prometheus reads as a counter
+reset.
 """
 
 import contextlib
@@ -8,11 +9,12 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.telemetry.metrics import Samples, merge
+from gateway.telemetry.metrics import METRICS, Metric, Samples, merge
 
 # JSON objects have string keys; a list of pairs keeps label tuples.
 _Stored = dict[str, list[tuple[tuple[str, ...], list[float]]]]
 _decode = msgspec.msgpack.Decoder(_Stored).decode
+_TABLE = {metric.name: metric for metric in METRICS}
 
 
 class SharedSamples:
@@ -33,6 +35,19 @@ class SharedSamples:
         parts = [own]
         for path in self._folder.glob("*.samples"):
             if path != self._own:
-                with contextlib.suppress(OSError, msgspec.MsgspecError):
-                    parts.append({name: dict(values) for name, values in _decode(path.read_bytes()).items()})
+                with contextlib.suppress(OSError, msgspec.MsgspecError, ValueError):
+                    parts.append(_read(path.read_bytes()))
         return merge(parts)
+
+
+def _read(stored: bytes) -> Samples:
+    """Raises ``ValueError`` or ``MsgspecError`` for what no worker with this metric table has written."""
+    samples = {name: dict(values) for name, values in _decode(stored).items()}
+    if not all(name in _TABLE and _fits(_TABLE[name], values) for name, values in samples.items()):
+        raise ValueError("the samples do not fit the metric table")
+    return samples
+
+
+def _fits(metric: Metric, values: dict[tuple[str, ...], list[float]]) -> bool:
+    numbers = len(metric.buckets) + 2 if metric.kind == "histogram" else 1
+    return all(len(labels) == len(metric.labels) and len(value) == numbers for labels, value in values.items())

@@ -25,6 +25,7 @@ from gateway.core.limits import (
 )
 from gateway.upstream.exchange import HttpExchange
 from gateway.upstream.framing import FramingError, ends_with_connection, judge_size
+from gateway.upstream.tls import is_end_authentic
 
 IDLE: Final = 0
 SENT: Final = 1
@@ -169,7 +170,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._break("the response head, chunk framing or trailers are too long")
 
     def eof_received(self) -> None:
-        if self._state == BODY and self._until_eof:
+        if self._state == BODY and self._until_eof and is_end_authentic(self._transport):
             self._keep_alive = False
             self._finish()
         else:

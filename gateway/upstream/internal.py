@@ -48,7 +48,7 @@ class InternalUpstream:
         except Exception as error:
             script, defect = _NOTHING, _defect(error)
         now = loop.time()
-        deadlines = Deadlines(timeouts=self._timeouts, streamed=streamed, began_at=now, since=now)
+        deadlines = Deadlines(self._timeouts, streamed, now, now)
         return Playback(loop, script, defect, receiver, deadlines, self._playing)
 
     def _script(self, head: bytes, body: bytes) -> Script:

@@ -47,7 +47,7 @@ _NOT_IN_CALL_ID = re.compile(r"[^a-zA-Z0-9_-]")
 _TEXT_TYPES = re.compile(r"text/.+|application/(.+\+)?(json|xml|yaml|x-yaml|javascript|toml|sql)")
 _TEXT_NAMES = (".txt", ".md", ".csv", ".json", ".xml", ".yaml", ".yml", ".html")
 _PDF = "application/pdf"
-_PDF_MAGIC = base64.b64encode(b"%PDF-x")[:7].decode()
+_PDF_MAGIC = base64.b64encode(b"%PDF--")[:6].decode()
 
 _read_arguments = msgspec.json.Decoder(JsonObject).decode
 

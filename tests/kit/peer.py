@@ -95,6 +95,11 @@ class Peer:
         if failures and kind is None:
             raise failures[0]
 
+    async def finished(self) -> None:
+        """Wait until every script so far is at its end: what it waited to see has happened."""
+        async with asyncio.timeout(PATIENCE_S):
+            await asyncio.gather(*self._tasks)
+
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = PeerConnection(len(self.connections), reader, writer)
         self.connections.append(connection)

@@ -43,12 +43,14 @@ LAYERS = (
         "gateway.pipeline",
         (
             *("gateway.core.*", *CONTRACTS, "gateway.telemetry.*"),
-            *("gateway.endpoints", "gateway.targets", "gateway.relay", "gateway.server"),
+            *("gateway.endpoints", "gateway.targets", "gateway.relay", "gateway.plan", "gateway.call"),
         ),
     ),
-    Layer("gateway.relay", ("gateway.core.*", *CONTRACTS, "gateway.telemetry.*", "gateway.server")),
+    Layer("gateway.plan", ("gateway.core.*", *CONTRACTS, "gateway.targets", "gateway.relay")),
+    Layer("gateway.relay", ("gateway.core.*", *CONTRACTS, "gateway.telemetry.*", "gateway.call")),
     Layer("gateway.targets", ("gateway.core.*", *CONTRACTS, "gateway.telemetry.*")),
-    Layer("gateway.server", ("gateway.core.*", "gateway.upstream.contract", "gateway.config.settings")),
+    Layer("gateway.server", ("gateway.core.*", "gateway.upstream.contract", "gateway.config.settings", "gateway.call")),
+    Layer("gateway.call", ("gateway.core.*", "gateway.upstream.contract")),
     Layer("gateway.endpoints", ("gateway.core.*",)),
     # --- the wings
     Layer("gateway.upstream.contract", ("gateway.core.*",)),

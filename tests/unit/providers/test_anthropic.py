@@ -100,12 +100,14 @@ def test_models_are_listed_with_their_date() -> None:
         {"type": "model", "id": "claude-opus-5", "display_name": "Claude Opus 5", "created_at": "2026-07-24T00:00:00Z",
          "max_tokens": 128000, "capabilities": {"batch": {"supported": true}}},
         {"type": "model", "id": "claude-x", "display_name": "Claude X", "created_at": "1970-01-01T00:00:00Z"},
-        {"type": "model", "id": "claude-y"}
+        {"type": "model", "id": "claude-y"},
+        {"type": "model", "id": "claude-z", "created_at": "1970-01-02T00:00:00"}
     ], "has_more": false, "first_id": "claude-opus-5", "last_id": "claude-y"}"""
     assert read_models(body) == [
         Model("claude-opus-5", 1784851200, "anthropic", "Claude Opus 5"),
         Model("claude-x", 0, "anthropic", "Claude X"),
         Model("claude-y", 0, "anthropic"),
+        Model("claude-z", 86400, "anthropic"),
     ]
 
 

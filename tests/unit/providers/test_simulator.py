@@ -1,4 +1,6 @@
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,8 +9,9 @@ from hypothesis import strategies as st
 
 from gateway.core.types import Capability
 from providers.contract import Script
+from providers.simulation.directives import Directives
 from providers.simulator import CHAT_MODELS, EMBEDDING_MODELS, PROVIDER, simulate
-from tests.kit.simulated import Json, answer, chat, chunks, embeddings, error, sent, streamed_text, text, tool
+from tests.kit.simulated import Json, answer, calls, chat, chunks, embeddings, error, sent, streamed_text, text, tool
 
 
 def test_the_record_offers_three_models_without_a_key() -> None:
@@ -211,3 +214,23 @@ def test_an_embedding_depends_on_the_text_alone(model: str, content: str, dimens
 
 def test_the_text_does_not_depend_on_how_it_is_sent() -> None:
     assert text(chat()) == streamed_text(chat(stream=True)) == text(chat(user="somebody"))
+
+
+# --- its page -----------------------------------------------------------------------------------------------------
+
+PAGE = (Path(__file__).parents[3] / "docs" / "simulator.md").read_text()
+
+
+def test_every_directive_has_a_row_on_the_page() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| ", PAGE, re.MULTILINE)
+    assert sorted(set(rows) & set(Directives.__struct_fields__)) == sorted(Directives.__struct_fields__)
+
+
+def test_every_example_of_the_page_does_what_it_says() -> None:
+    bodies = [json.loads(body) for body in re.findall(r"-d '(.*?)'", PAGE, re.DOTALL)]
+    scripts = [simulate(Capability.CHAT, json.dumps(body).encode()) for body in bodies]
+    assert [script.status for script in scripts] == [200, 200, 429, 200, 200]
+    ((_, arguments),) = calls(scripts[1])
+    assert arguments == {"city": "New York", "days": 3}
+    assert scripts[3].is_cut
+    assert len(scripts[4].chunks) == 1 + 200 + 1
