@@ -7,7 +7,7 @@ from typing import Protocol
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 from msgspec import Struct
-from multidict import CIMultiDictProxy
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.core.edge import may_reuse
 from gateway.core.errors import BadRequest, ClientError, TooLarge, UnsupportedMedia
@@ -16,6 +16,7 @@ from gateway.upstream.contract import Exchange
 # Larger bodies are written apart from their head instead of being copied behind it.
 _COPY_BELOW_BYTES = 64 * 1024
 
+_NO_HEADERS: CIMultiDictProxy[str] = CIMultiDictProxy(CIMultiDict())
 _STATUS_LINES = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
 
 
@@ -50,7 +51,7 @@ class Call(Struct):
     """
 
     line: Line
-    payload: StreamReader
+    payload: StreamReader | None  # None once the body was taken
     method: str
     path: str
     headers: CIMultiDictProxy[str]
@@ -71,9 +72,11 @@ class Call(Struct):
         headers = self.headers
         if "Content-Encoding" in headers and headers["Content-Encoding"].lower() != "identity":
             raise UnsupportedMedia("Compressed request bodies are not accepted; send it without Content-Encoding.")
-        if not self.payload.is_eof():
+        payload = self.payload
+        if payload is None or not payload.is_eof():
             return None
-        body = self.payload.read_nowait()
+        body = payload.read_nowait()
+        self.payload = None
         self.bytes_in = len(body)
         if len(body) > max_bytes:
             raise _too_large(max_bytes)
@@ -92,6 +95,7 @@ class Call(Struct):
 
     async def _collect(self, max_bytes: int) -> bytes:
         line, payload = self.line, self.payload
+        assert payload is not None  # a body is read once
         if "Expect" in self.headers:
             line.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         pieces: list[bytes] = []
@@ -101,6 +105,7 @@ class Call(Struct):
             while received <= max_bytes:
                 piece = await payload.readany()
                 if not piece and payload.is_eof():
+                    self.payload = None
                     return b"".join(pieces)
                 pieces.append(piece)
                 received += len(piece)
@@ -114,11 +119,14 @@ class Call(Struct):
             line.end_body()
         raise _too_large(max_bytes)
 
+    def has_unread_body(self) -> bool:
+        return self.payload is not None and not self.payload.is_eof()
+
     # --- answer ---
 
     def reply(self, status: int, headers: bytes, body: bytes) -> None:
         """Answer with a whole body."""
-        if not self.payload.is_eof():
+        if self.has_unread_body():
             self.keep_alive = False
         self.status = status
         self.has_started = True
@@ -143,6 +151,7 @@ class Call(Struct):
         """Begin a streamed answer; ``first`` goes out in the same write as the head."""
         self.status = status
         self.has_started = True
+        self.headers = _NO_HEADERS  # they have been read, and thousands of streams may be open
         if not self.is_chunked:
             self.keep_alive = False
         self.line.send(

@@ -15,10 +15,11 @@ import os
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from time import monotonic
 from typing import TypeVar
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from gateway.call import Call
 from gateway.core.auth import KeyRing
@@ -38,21 +39,23 @@ from gateway.core.errors import (
 from gateway.core.jsonguard import guarded
 from gateway.core.names import is_request_id
 from gateway.core.retry import retry_delay
-from gateway.core.types import Capability, DialectName
+from gateway.core.types import DialectName
 from gateway.core.units import parse_duration
 from gateway.dialects.contract import Dialect
 from gateway.endpoints import Access, Action, Endpoint, find_methods
 from gateway.plan import Plan, make_plan
 from gateway.relay import PlainRelay, StreamRelay
-from gateway.targets import ProviderInstance, Target, Targets
+from gateway.targets import Targets
 from gateway.telemetry.logs import Log
 from gateway.telemetry.metrics import Metrics
-from gateway.telemetry.record import Record
+from gateway.telemetry.record import Record, milliseconds
 
 AnyRelay = TypeVar("AnyRelay", bound=PlainRelay)
 
 # nginx's word for "the client closed the request": it is logged and counted, and nobody receives it.
 CLIENT_LEFT = 499
+# The endpoint's label of requests for which there is none.
+UNKNOWN = "unknown"
 
 # Answers belong to whoever asked: no shared cache may keep them (RFC 9111, 5.2.2.5).
 _PRIVATE = b"Cache-Control: no-store\r\nVary: Authorization\r\n"
@@ -99,14 +102,16 @@ class Pipeline:
 
     async def answer(self, call: Call) -> None:
         """Answer one call, whatever happens, and settle it."""
-        record = Record(self._request_id(call), call.started_at)
+        record = Record(self._request_id(call))
         dialect = self._dialects[DialectName.OPENAI_CHAT]
+        is_probe = False
         try:
             endpoint = self._find_endpoint(call)
             record.endpoint = endpoint.name
-            record.is_probe = endpoint.access is Access.PUBLIC
             dialect = self._dialects[endpoint.dialect]
-            if endpoint.access is not Access.PUBLIC:
+            if endpoint.access is Access.PUBLIC:
+                is_probe = True
+            else:
                 self._keys.identify(call.headers)
             if endpoint.action is Action.FORWARD:
                 await self._forward(call, endpoint, dialect, record)
@@ -121,7 +126,7 @@ class Pipeline:
         except Exception as error:
             self._refuse(call, dialect, record, _unexpected(error))
         finally:
-            self._settle(call, record)
+            self._settle(call, record, is_probe)
 
     async def _forward(self, call: Call, endpoint: Endpoint, dialect: Dialect, record: Record) -> None:
         assert endpoint.capability is not None
@@ -130,36 +135,29 @@ class Pipeline:
             body = await call.read_body(self._max_body_bytes)
         envelope = guarded(body, dialect.read_envelope)
         record.is_stream = envelope.stream
-        target = await self._find_target(envelope.model, endpoint.capability, endpoint.name)
-        record.requested_model = envelope.model
-        record.provider, record.model, record.series = target.instance.name, target.model, target.series
-        plan = make_plan(target, dialect, envelope, body, call.headers, time.time())
-        record.dropped = plan.dropped
-        if envelope.stream:
-            await self._stream(call, dialect, plan, record)
-        else:
-            relay = await self._attempts(call, plan, record, lambda: PlainRelay(self._loop))
-            self._reply_plain(call, plan, record, relay)
-
-    async def _find_target(self, model: str, capability: Capability, endpoint: str) -> Target:
         try:
-            return self._targets.find(model, capability, endpoint)
+            target = self._targets.find(envelope.model, endpoint.capability, endpoint.name)
         except ModelNotFound:
             if self._targets.index.is_complete:
                 raise
-        # a provider has not told its models yet; just after the start that is a matter of a moment
-        await self._wait_for_models()
-        return self._targets.find(model, capability, endpoint)
+            # a provider has not told its models yet; just after the start that is a matter of a moment
+            await self._wait_for_models()
+            target = self._targets.find(envelope.model, endpoint.capability, endpoint.name)
+        record.requested_model = envelope.model
+        record.provider, record.model, record.series = target.instance.name, target.model, target.series
+        plan = make_plan(target, dialect, envelope, body, call.headers, time.time())
+        record.dropped, record.cache = plan.dropped, "bypass"
+        del body  # a long prompt need not stay in memory while its answer streams
+        if plan.is_stream:
+            await self._stream(call, dialect, plan, record)
+        else:
+            relay = await self._attempts(call, plan, record, PlainRelay)
+            self._reply_plain(call, plan, record, relay)
 
     async def _stream(self, call: Call, dialect: Dialect, plan: Plan, record: Record) -> None:
-        def head(relay: PlainRelay) -> bytes:
-            return self._headers(plan, record, relay.content_type)
-
-        def make_relay() -> StreamRelay:
-            return StreamRelay(call, plan.flow(), head, dialect.error_event, plan.target.instance.scrub)
-
         self._metrics.active_streams += 1
         try:
+            make_relay = partial(StreamRelay, call, dialect, plan, record, self._headers)
             relay = await self._attempts(call, plan, record, make_relay)
         finally:
             self._metrics.active_streams -= 1
@@ -175,27 +173,32 @@ class Pipeline:
 
     # --- attempts ---
 
-    async def _attempts(self, call: Call, plan: Plan, record: Record, make_relay: Callable[[], AnyRelay]) -> AnyRelay:
+    async def _attempts(
+        self, call: Call, plan: Plan, record: Record, make_relay: Callable[[asyncio.AbstractEventLoop], AnyRelay]
+    ) -> AnyRelay:
         """Ask, and ask again as the policy allows: only while nothing has reached the client."""
         instance = plan.target.instance
+        give_up_at = _client_deadline(call) if "X-Sluice-Timeout" in call.headers else None
         while True:
-            relay = make_relay()
+            relay = make_relay(self._loop)
             record.attempts += 1
             started_at = monotonic()
             exchange = relay.exchange = instance.upstream.send(plan.head, plan.body, relay, streamed=plan.is_stream)
             if plan.is_stream:
                 call.attach(exchange)
-            timer = self._client_deadline(call, relay) if "X-Sluice-Timeout" in call.headers else None
+            timer = None if give_up_at is None else self._give_up_later(relay, give_up_at - started_at)
             try:
                 await relay.done
                 if relay.status >= 300:
-                    raise _refusal(instance, relay)
+                    raise _refusal(plan, relay)
             except UpstreamError as error:
-                error.provider = instance.name
                 instance.count(_outcome(error))
                 delay_s = retry_delay(instance.retry, record.attempts, error, random.random())  # noqa: S311 - jitter
-                if delay_s is None:
+                if delay_s is None or (give_up_at is not None and monotonic() + delay_s >= give_up_at):
                     raise
+            except asyncio.CancelledError:
+                relay.abandon()
+                raise
             else:
                 instance.count("ok")
                 return relay
@@ -204,19 +207,13 @@ class Pipeline:
                 exchange.cancel()
                 if timer is not None:
                     timer.cancel()
-                record.upstream_s += monotonic() - started_at
-                relay.tell(record)
+                record.upstream_ms += (monotonic() - started_at) * 1000
+                record.upstream_request_id = relay.request_id
             await asyncio.sleep(delay_s)
 
-    def _client_deadline(self, call: Call, relay: PlainRelay) -> asyncio.TimerHandle:
-        """``X-Sluice-Timeout``: the client waits no longer than this, all attempts together."""
-        try:
-            seconds = parse_duration(call.headers["X-Sluice-Timeout"])
-        except ValueError as error:
-            raise BadRequest(f"X-Sluice-Timeout: {error}") from None
+    def _give_up_later(self, relay: PlainRelay, seconds: float) -> asyncio.TimerHandle:
         expired = UpstreamTimeout("The answer took longer than the request's X-Sluice-Timeout.", phase="total")
-        remaining_s = call.started_at + seconds - monotonic()
-        return self._loop.call_later(max(0.0, remaining_s), relay.response_failed, expired)
+        return self._loop.call_later(max(0.0, seconds), relay.response_failed, expired)
 
     # --- ends ---
 
@@ -245,6 +242,7 @@ class Pipeline:
             return
         body, headers = b"", _JSON + _request_id_line(record)
         if isinstance(error, UpstreamError):
+            error.provider = record.provider
             headers += f"X-Sluice-Provider: {error.provider}\r\nX-Sluice-Attempts: {record.attempts}\r\n".encode()
         if isinstance(error, UpstreamRefused):
             body = error.body
@@ -253,14 +251,17 @@ class Pipeline:
             headers += b"Retry-After: %d\r\n" % math.ceil(error.retry_after_s)
         call.reply(error.status, headers, body or dialect.error_body(error))
 
-    def _settle(self, call: Call, record: Record) -> None:
-        record.ended_at = monotonic()
+    def _settle(self, call: Call, record: Record, is_probe: bool) -> None:
+        record.duration_ms = milliseconds(monotonic() - call.started_at)
+        record.upstream_ms = milliseconds(record.upstream_ms / 1000)
         record.bytes_in, record.bytes_out = call.bytes_in, call.bytes_out
         if not record.is_disconnected:
             record.status = call.status or record.status
-        series = record.series or self._metrics.series(record.endpoint, "", "")
+        series, record.series = record.series, UNSET
+        if series is UNSET:
+            series = self._metrics.series(record.endpoint or UNKNOWN, "", "")
         series.settle(record)
-        self._log.request(record)
+        self._log.request(record, is_probe=is_probe)
 
     # --- small decisions ---
 
@@ -280,15 +281,29 @@ class Pipeline:
         return f"{self._id_prefix}{next(self._id_numbers):x}"
 
 
+def _client_deadline(call: Call) -> float:
+    """``X-Sluice-Timeout``: until when, in monotonic seconds, the client waits for all attempts together."""
+    try:
+        return call.started_at + parse_duration(call.headers["X-Sluice-Timeout"])
+    except ValueError as error:
+        raise BadRequest(f"X-Sluice-Timeout: {error}") from None
+
+
 def _request_id_line(record: Record) -> bytes:
     return f"X-Request-ID: {record.request_id}\r\n".encode()
 
 
-def _refusal(instance: ProviderInstance, relay: PlainRelay) -> UpstreamError:
+def _refusal(plan: Plan, relay: PlainRelay) -> UpstreamError:
     """What an error answer of the provider means."""
     if relay.status < 400:
-        return UpstreamBroken(f"The provider answered with a redirect ({relay.status}), which is not followed.")
-    return instance.provider.read_error(relay.status, relay.lower_headers(), instance.scrub(relay.body))
+        redirect = UpstreamBroken(f"The provider answered with a redirect ({relay.status}), which is not followed.")
+        redirect.retryable = False
+        return redirect
+    instance = plan.target.instance
+    error = instance.provider.read_error(relay.status, relay.lower_headers(), instance.scrub(relay.body))
+    if plan.translator is not None:
+        error.body = b""  # the words of a dialect that the client does not speak
+    return error
 
 
 def _outcome(error: UpstreamError) -> str:

@@ -10,11 +10,12 @@ from msgspec import Struct
 
 from gateway.core.errors import BadRequest, NotFound, UpstreamBroken
 from gateway.core.jsonguard import guarded, replace_model, request_stream_usage
-from gateway.core.names import is_header_value
+from gateway.core.limits import MAX_SHOWN_FIELD_CHARS, MAX_SHOWN_FIELDS
+from gateway.core.names import is_header_name, is_header_value
 from gateway.core.types import Event, Fault, Finish, UsageReport
 from gateway.dialects.contract import Dialect, Encoder, Envelope
-from gateway.relay import Flow, Translation
-from gateway.targets import Target
+from gateway.flow import Flow, Translation
+from gateway.targets import ProviderInstance, Target
 from providers.contract import Summary, Translator
 
 
@@ -31,6 +32,10 @@ class Plan(Struct):
     encoder: Encoder | None = None
     dropped: tuple[str, ...] = ()
 
+    def forget_request(self) -> None:
+        """It will not be sent again."""
+        self.head = self.body = b""
+
     def flow(self) -> Flow:
         """What a streamed answer passes through."""
         if self.translator is not None and self.encoder is not None:
@@ -41,7 +46,7 @@ class Plan(Struct):
         """The whole answer ``body`` of the provider as the client reads it. Raises ``UpstreamBroken``."""
         if self.translator is not None and self.encoder is not None:
             events = self.translator.read_answer(body)
-            summary = _summarise(events)
+            summary = _summarise(events, self.target.instance)
             return (self.encoder.stream if self.is_stream else self.encoder.body)(events), summary
         try:
             return body, self.target.summarise(body)
@@ -80,7 +85,16 @@ def _translated(target: Target, dialect: Dialect, envelope: Envelope, body: byte
     request = translator.to_wire(guarded(body, dialect.decode), target.model)
     encoder = dialect.encoder(envelope.model, envelope.include_usage, int(now))
     extra = "".join(f"{name}: {value}\r\n" for name, value in request.headers).encode("latin-1")
-    return Plan(target, head + extra, request.body, envelope.stream, False, translator, encoder, request.dropped)
+    return Plan(
+        target, head + extra, request.body, envelope.stream, False, translator, encoder, _shown(request.dropped)
+    )
+
+
+def _shown(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Dropped fields as a header and a log may show them: a name is the client's own text, and there may be many."""
+    shown = [name[:MAX_SHOWN_FIELD_CHARS] for name in names[:MAX_SHOWN_FIELDS]]
+    more = ("...",) if len(names) > MAX_SHOWN_FIELDS else ()
+    return (*(name if is_header_name(name) else "?" for name in shown), *more)
 
 
 def _forwarded(target: Target, headers: Mapping[str, str]) -> bytes:
@@ -96,10 +110,10 @@ def _forwarded(target: Target, headers: Mapping[str, str]) -> bytes:
     return "".join(lines).encode("ascii")
 
 
-def _summarise(events: list[Event]) -> Summary:
+def _summarise(events: list[Event], instance: ProviderInstance) -> Summary:
     last = events[-1]
     if isinstance(last, Fault):
-        error = UpstreamBroken(last.message)
+        error = UpstreamBroken(instance.scrub(last.message.encode()).decode())
         error.status = last.status
         raise error
     usage = next((event.usage for event in reversed(events) if isinstance(event, UsageReport)), None)

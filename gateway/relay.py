@@ -2,34 +2,22 @@
 
 The upstream calls a relay as bytes arrive, and the relay writes to the client in the same breath: no queue, no task, no
 wake-up per chunk. The pipeline awaits ``done``, which fails only while nothing has reached the client; what goes wrong
-later is told in the stream and kept in ``fault``.
+later is told in the stream and kept in the record.
 """
 
 import asyncio
 from collections.abc import Callable
 from time import monotonic
-from typing import Protocol
 
 from gateway.call import Call
 from gateway.core.errors import GatewayError, Internal, UpstreamBroken, UpstreamError, place_of
 from gateway.core.limits import MAX_ERROR_BODY_BYTES, MAX_UPSTREAM_BODY_BYTES
-from gateway.core.types import (
-    ContentDelta,
-    Event,
-    Fault,
-    Finish,
-    ReasoningDelta,
-    RefusalDelta,
-    TextDelta,
-    ToolCallDelta,
-    Usage,
-)
-from gateway.dialects.contract import Encoder
-from gateway.telemetry.record import Record
+from gateway.core.types import Fault
+from gateway.dialects.contract import Dialect
+from gateway.plan import Plan
+from gateway.telemetry.record import Record, milliseconds
 from gateway.upstream.contract import Exchange, RawHeaders
-from providers.contract import Transducer
 
-_TOKENS = (TextDelta, ReasoningDelta, ToolCallDelta, RefusalDelta, ContentDelta)
 _MAX_SHOWN_ID_CHARS = 128
 
 
@@ -50,9 +38,8 @@ class PlainRelay:
     def body(self) -> bytes:
         return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
 
-    def tell(self, record: Record) -> None:
-        """What this attempt adds to the record, however it ended."""
-        record.upstream_request_id = self.request_id
+    def abandon(self) -> None:
+        """The client has left: note what is known so far."""
 
     def lower_headers(self) -> dict[str, str]:
         return {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in self.headers}
@@ -78,7 +65,11 @@ class PlainRelay:
 
     def data_received(self, data: bytes) -> None:
         self._room_bytes -= len(data)
-        if self._room_bytes < 0:
+        if self._room_bytes < 0 and self.status >= 300 and self.exchange is not None:
+            # an error is read for its message only; its status must not be lost with the rest
+            self.exchange.cancel()
+            self.response_ended()
+        elif self._room_bytes < 0:
             self._give_up(UpstreamBroken("The provider's answer is larger than the gateway takes."))
         else:
             self._pieces.append(data)
@@ -97,91 +88,31 @@ class PlainRelay:
         self.response_failed(error)
 
 
-class Flow(Protocol):
-    """What a stream passes through on its way to the client: an observer, or a translation. ``is_fault_told`` says that the
-    forwarded bytes already tell the ``fault``."""
-
-    usage: Usage | None
-    finish_reason: str | None
-    has_token: bool
-    fault: Fault | None
-    is_fault_told: bool
-
-    def feed(self, data: bytes) -> bytes: ...
-
-    def finish(self) -> bytes: ...
-
-
-class Translation:
-    """Provider bytes to client bytes by way of events."""
-
-    __slots__ = ("_encoder", "_transducer", "fault", "finish_reason", "has_token", "usage")
-
-    # the relay tells it: it knows whether a status can still be set
-    is_fault_told = False
-
-    def __init__(self, transducer: Transducer, encoder: Encoder) -> None:
-        self._transducer = transducer
-        self._encoder = encoder
-        self.usage: Usage | None = None
-        self.finish_reason: str | None = None
-        self.has_token = False
-        self.fault: Fault | None = None
-
-    def feed(self, data: bytes) -> bytes:
-        return self._encode(self._transducer.feed(data))
-
-    def finish(self) -> bytes:
-        return self._encode(self._transducer.finish())
-
-    def _encode(self, events: list[Event]) -> bytes:
-        if not events or self.fault is not None:
-            return b""
-        self.usage = self._transducer.usage
-        last = events[-1]
-        if isinstance(last, Finish):
-            self.finish_reason = last.reason.value
-        elif isinstance(last, Fault):
-            self.fault = last
-            events = events[:-1]
-        if not self.has_token:
-            self.has_token = any(isinstance(event, _TOKENS) for event in events)
-        return self._encoder.stream(events) if events else b""
-
-
 class StreamRelay(PlainRelay):
     """Streams a successful event stream; collects anything else, as an error's status can still be told.
 
     The response head waits for the first event: a provider that opens a stream only to report an error in it gets a real
-    status. ``error`` is what went wrong after that.
+    status. What goes wrong after that is noted in ``record``.
     """
 
     def __init__(
         self,
         call: Call,
-        flow: Flow,
-        head: Callable[[PlainRelay], bytes],
-        error_event: Callable[[GatewayError], bytes],
-        scrub: Callable[[bytes], bytes],
+        dialect: Dialect,
+        plan: Plan,
+        record: Record,
+        head: Callable[[Plan, Record, bytes], bytes],
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
-        super().__init__(asyncio.get_running_loop())
+        """``head(plan, record, content_type)`` gives the header lines of the client's answer."""
+        super().__init__(loop)
         self._call = call
-        self._flow = flow
+        self._dialect = dialect
+        self._plan = plan
+        self._record = record
         self._head = head
-        self._error_event = error_event
-        self._scrub = scrub
+        self._flow = plan.flow()
         self.is_stream = False
-        self.first_token_at = 0.0
-        self.error: GatewayError | None = None
-
-    def tell(self, record: Record) -> None:
-        super().tell(record)
-        flow = self._flow
-        record.usage, record.finish_reason = flow.usage, flow.finish_reason
-        record.first_token_at = self.first_token_at
-        if self.error is not None:
-            record.is_truncated = True
-            record.error_code, record.detail = self.error.code, self.error.detail or self.error.message
 
     def response_started(self, status: int, headers: RawHeaders) -> None:
         super().response_started(status, headers)
@@ -201,8 +132,8 @@ class StreamRelay(PlainRelay):
             self._take_fault(flow.fault, out)
         elif out:
             self._send(out)
-        if not self.first_token_at and flow.has_token:
-            self.first_token_at = monotonic()
+        if flow.has_token and not self._record.first_token_ms:
+            self._record.first_token_ms = milliseconds(monotonic() - self._call.started_at)
             if self.exchange is not None:
                 self.exchange.token_seen()
 
@@ -220,25 +151,33 @@ class StreamRelay(PlainRelay):
         elif rest or not self._call.has_started:
             self._send(rest)
         if not self.done.done():
+            self._note_usage()
             self._call.end()
             self.done.set_result(None)
 
     def response_failed(self, error: UpstreamError) -> None:
         self._end_broken(error)
 
+    def abandon(self) -> None:
+        self._note_usage()
+
     def _send(self, data: bytes) -> None:
         if self._call.has_started:
             self._call.write(data)
-        else:
-            self._call.start(200, self._head(self), data)
+            return
+        self._call.start(200, self._head(self._plan, self._record, self.content_type), data)
+        # from here on nothing is sent again: a long prompt need not stay in memory while its answer streams
+        self._plan.forget_request()
 
     def _take_fault(self, fault: Fault, out: bytes) -> None:
-        error = UpstreamBroken(fault.message)
+        instance = self._plan.target.instance
+        error = UpstreamBroken(instance.scrub(fault.message.encode()).decode())
         error.status = fault.status
+        error.retryable = fault.status >= 500 or fault.status == 429
         if self._call.has_started and self._flow.is_fault_told:
             # the provider's own words; whatever it still sends after them is its own too
-            self.error = self.error or error
-            self._send(self._scrub(out))
+            self._note_error(error)
+            self._send(instance.scrub(out))
             return
         if out and not self._flow.is_fault_told:
             self._send(out)
@@ -251,12 +190,24 @@ class StreamRelay(PlainRelay):
             self.exchange.cancel()
         if self.done.done():
             return
+        self._note_usage()
         if not self._call.has_started:
             self.done.set_exception(error)
             return
-        self.error = error
-        self._call.end(self._error_event(error))
+        if isinstance(error, UpstreamError):
+            error.provider = self._plan.target.instance.name
+        self._note_error(error)
+        self._call.end(self._dialect.error_event(error))
         self.done.set_result(None)
+
+    def _note_usage(self) -> None:
+        self._record.usage, self._record.finish_reason = self._flow.usage, self._flow.finish_reason
+
+    def _note_error(self, error: GatewayError) -> None:
+        record = self._record
+        if not record.is_truncated:
+            record.is_truncated = True
+            record.error_code, record.detail = error.code, error.detail or error.message
 
 
 def _defect(error: Exception) -> Internal:

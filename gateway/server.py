@@ -136,9 +136,11 @@ class Connection(RequestHandler):
                     self._refuse(refusal)
                     break
                 call = new_call(self, message, payload)
+                del message, payload  # a stream may be open for long, and they are large
                 await edge.answer(call)
                 if not call.keep_alive or edge.is_draining:
-                    await self._linger(payload)
+                    if call.payload is not None:
+                        await self._linger(call.payload)
                     break
                 if self._paused:
                     await self._drain_helper()

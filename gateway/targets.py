@@ -16,6 +16,9 @@ from gateway.telemetry.record import OTHER_MODEL
 from gateway.upstream.contract import Upstream
 from providers.contract import Provider, StreamObserver, Summary, Surface
 
+# Some sites turn away whoever does not say who they are, and an answer that is forwarded must come unpacked.
+_OWN_HEADERS = {"user-agent": "sluice", "accept-encoding": "identity"}
+
 # Targets of unlisted models are made from client text; they are kept only up to this many.
 MAX_TARGETS = 4096
 
@@ -37,10 +40,16 @@ class ProviderInstance(Struct, kw_only=True, eq=False):
     def request_heads(self, method: str, path: str, without: Container[str] = ()) -> tuple[bytes, ...]:
         """One request head per key; one without credentials when there is no key. ``without`` names headers that are
         added per request instead."""
-        static = [*self.provider.headers, *((name, value.reveal()) for name, value in self.headers)]
-        static = [(name, value) for name, value in static if name.lower() not in without]
+        static = [(name, value) for name, value in self.static_headers().items() if name not in without]
+        if method == "POST":
+            static.append(("content-type", "application/json"))
         credentials = [self.provider.auth(key) for key in self.keys] or [()]
         return tuple(self.upstream.request_head(method, path, [*auth, *static]) for auth in credentials)
+
+    def static_headers(self) -> dict[str, str]:
+        """What every request carries, by lower-case name. The operator's word stands above the provider's and ours."""
+        given = [*self.provider.headers, *((name, value.reveal()) for name, value in self.headers)]
+        return _OWN_HEADERS | {name.lower(): value for name, value in given}
 
     def next_turn(self) -> int:
         """Keys take turns."""
@@ -75,9 +84,7 @@ class Target:
         self.series = series
         forwarded = surface.forwarded_headers
         self._heads = instance.request_heads("POST", surface.path, without=forwarded)
-        self.default_headers = {
-            name.lower(): value for name, value in instance.provider.headers if name.lower() in forwarded
-        }
+        self.default_headers = {n: value for n, value in instance.static_headers().items() if n in forwarded}
         self.reply_headers = f"X-Sluice-Provider: {instance.name}\r\nX-Sluice-Model: {model}\r\n".encode()
 
     def head(self) -> bytes:

@@ -14,7 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from gateway.core.errors import BadRequest
-from gateway.core.limits import MAX_JSON_CONTAINERS, MAX_JSON_DEPTH, MAX_JSON_NUMBER_CHARS
+from gateway.core.limits import MAX_JSON_CONTAINERS, MAX_JSON_DEPTH, MAX_JSON_MEMBERS, MAX_JSON_NUMBER_CHARS
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 ROUTING_MEMBERS = ("model", "stream", "stream_options")
 
 # \u0041 to \u007a spell ASCII letters: nobody needs them, except to hide a member's name.
-_ESCAPED_LETTER = re.compile(rb"\\u00[4-7]")
+_ESCAPED_LETTERS = (rb"\u004", rb"\u005", rb"\u006", rb"\u007")
 # Possessive, so that no input makes it try twice; strings are known to be terminated (the body is valid JSON).
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[][{}:,]', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -31,6 +31,7 @@ _TO_SQUARE = bytes.maketrans(b"{}", b"[]")
 _NUMBER_CHARS = bytes.maketrans(b"123456789.eE+-", b"00000000000000")
 _LONG_NUMBER_HINT = b"0" * (MAX_JSON_NUMBER_CHARS + 1)
 _LONG_NUMBER = re.compile(rb"[0-9.eE+-]{%d}" % (MAX_JSON_NUMBER_CHARS + 1))
+_WHITE_SPACE = b" \t\r\n"
 _MODEL_VALUE = re.compile(rb'"model"[ \t\r\n]*:[ \t\r\n]*("[^"\\]*")')
 
 
@@ -50,10 +51,10 @@ def guarded(body: bytes, read: Callable[[bytes], T]) -> T:
     """
     if not body.isascii():
         _check_utf8(body)
-    # brackets inside strings count too: what this says is never too low
+    # brackets and colons inside strings count too: what this says is never too low
     brackets = body.count(b"[") + body.count(b"{")
-    if brackets > MAX_JSON_CONTAINERS:
-        _check_containers(body)
+    if brackets > MAX_JSON_CONTAINERS or body.count(b":") > MAX_JSON_MEMBERS:
+        _check_counts(body)
     try:
         value = read(body)
     except RecursionError:
@@ -78,10 +79,12 @@ def _check_utf8(body: bytes) -> None:
         raise BadRequest(f"The request body is not valid UTF-8 at byte {error.start}.") from None
 
 
-def _check_containers(body: bytes) -> None:
+def _check_counts(body: bytes) -> None:
     bare = _without_strings(body)
     if bare.count(b"[") + bare.count(b"{") > MAX_JSON_CONTAINERS:
         raise BadRequest(f"The request body has more than {MAX_JSON_CONTAINERS} lists and objects.")
+    if bare.count(b":") > MAX_JSON_MEMBERS:
+        raise BadRequest(f"The request body has more than {MAX_JSON_MEMBERS} members.")
 
 
 def _too_deep() -> BadRequest:
@@ -111,7 +114,7 @@ def _check_numbers(body: bytes) -> None:
 
 def _may_have_duplicates(body: bytes) -> bool:
     """Could a routing member stand twice? ``"stream`` counts ``stream`` and ``stream_options`` alike."""
-    if b"\\u00" in body and _ESCAPED_LETTER.search(body):
+    if b"\\u00" in body and _count_escaped_letters(body):
         return True
     return body.count(b'"model"') > 1 or body.count(b'"stream') > 1
 
@@ -134,7 +137,11 @@ def _is_nested_only(body: bytes) -> bool:
         quoted = f'"{member}"'.encode()
         if body.count(quoted) - sum(value.count(quoted) for value in values) > 1:
             return False
-    return len(_ESCAPED_LETTER.findall(body)) == sum(len(_ESCAPED_LETTER.findall(value)) for value in values)
+    return _count_escaped_letters(body) == sum(map(_count_escaped_letters, values))
+
+
+def _count_escaped_letters(text: bytes) -> int:
+    return sum(map(text.count, _ESCAPED_LETTERS))
 
 
 def top_level_members(body: bytes) -> list[tuple[str, int, int]]:
@@ -181,10 +188,8 @@ def replace_model(body: bytes, model: str) -> bytes:
 
 def request_stream_usage(body: bytes) -> bytes:
     """``body`` with ``stream_options.include_usage`` set; every other byte stays. ``body`` has passed ``guarded``."""
-    if b'"stream_options"' not in body and not _ESCAPED_LETTER.search(body):
-        brace = body.index(b"{") + 1
-        return body[:brace] + b'"stream_options":{"include_usage":true},' + body[brace:]
-    start, end = _span(body, "stream_options")
+    is_plain = b'"stream_options"' not in body and not _count_escaped_letters(body)
+    start, end = (-1, -1) if is_plain else _span(body, "stream_options")
     if start < 0:
         brace = body.index(b"{") + 1
         return body[:brace] + b'"stream_options":{"include_usage":true},' + body[brace:]
@@ -194,4 +199,9 @@ def request_stream_usage(body: bytes) -> bytes:
 
 
 def _span(body: bytes, member: str) -> tuple[int, int]:
-    return next(((start, end) for name, start, end in top_level_members(body) if name == member), (-1, -1))
+    """Where the value of a top-level member stands, without the white space around it; -1 when there is none."""
+    for name, start, end in top_level_members(body):
+        if name == member:
+            value = body[start:end].lstrip(_WHITE_SPACE)
+            return end - len(value), end - len(value) + len(value.rstrip(_WHITE_SPACE))
+    return -1, -1

@@ -17,6 +17,8 @@ MAX_JSON_DEPTH: Final = 64
 MAX_JSON_NUMBER_CHARS: Final = 40
 # An empty object costs a decoder 30 times its two bytes. A quarter of a million is 20 times the largest agent request.
 MAX_JSON_CONTAINERS: Final = 250_000
+# A member that is kept for its provider costs ten times its bytes. The largest agent requests have some 10,000.
+MAX_JSON_MEMBERS: Final = 250_000
 MAX_MODEL_ID_CHARS: Final = 256
 # The longest agent sessions seen have some thousand turns; each costs about 1 kB once decoded.
 MAX_MESSAGES: Final = 16_384
@@ -30,6 +32,9 @@ MAX_STOP_SEQUENCES: Final = 64
 MAX_REQUEST_ID_CHARS: Final = 128
 # A body that arrives more slowly than this is an attack on sockets, not a slow line: GPRS did 4 KiB/s.
 MIN_BODY_BYTES_PER_S: Final = 1 * KIB
+# Names of dropped fields, told in a header: 8 KiB is what common proxies take for all headers of an answer.
+MAX_SHOWN_FIELDS: Final = 64
+MAX_SHOWN_FIELD_CHARS: Final = 64
 # A file, batch or response id in a URL path; common ones have 20 to 60 characters.
 MAX_PATH_SEGMENT_CHARS: Final = 256
 # An instance name is a metric label and a prefix of every model id.

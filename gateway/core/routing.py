@@ -70,9 +70,10 @@ class ModelIndex:
         owner = next((o for o in owners if capability in o.capabilities), None) or next(iter(owners), None)
         if owner is not None:
             return Route(owner.name, requested, is_listed=True)
-        # one provider that has not said what it has: it may know the id, and its own 404 is as good as ours
-        unknown = [instance for instance in self._instances.values() if instance.models is None]
-        return Route(unknown[0].name, requested, is_listed=False) if len(unknown) == 1 else None
+        # the only provider, and it has not said what it has: it may know the id, and its own 404 is as good as ours.
+        # Beside others the id may be theirs, and a prompt must not go to whoever happens to be silent.
+        only = next(iter(self._instances.values())) if len(self._instances) == 1 else None
+        return Route(only.name, requested, is_listed=False) if only is not None and only.models is None else None
 
     def unknown(self, requested: str) -> ModelNotFound:
         """The refusal of an id that nobody has; an impossible one is not repeated."""

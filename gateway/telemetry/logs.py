@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
-from msgspec import Struct
 
 from gateway.core.types import Secret
 from gateway.telemetry.record import Record
@@ -23,83 +22,14 @@ from gateway.telemetry.record import Record
 # A minute of logs at several thousand requests a second; beyond it a reader has stopped reading.
 MAX_PENDING_BYTES = 16 * 1024 * 1024
 BATCH_S = 0.05
-
-
-class RequestLine(Struct, omit_defaults=True):
-    """One request. Times in milliseconds, sizes in bytes."""
-
-    time: str
-    event: str
-    request_id: str
-    endpoint: str
-    status: int
-    duration_ms: float
-    requested_model: str = ""
-    provider: str = ""
-    model: str = ""
-    stream: bool = False
-    cache: str = ""
-    attempts: int = 0
-    finish_reason: str | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_read_tokens: int = 0
-    reasoning_tokens: int = 0
-    upstream_ms: float = 0.0
-    first_token_ms: float = 0.0
-    bytes_in: int = 0
-    bytes_out: int = 0
-    upstream_request_id: str = ""
-    dropped: tuple[str, ...] = ()
-    error: str = ""
-    detail: str = ""
-    disconnected: bool = False
-    truncated: bool = False
+# About a pipe's buffer full; what has just been formatted is still in the processor's cache then.
+BATCH_LINES = 128
 
 
 _encode = msgspec.json.Encoder().encode
 
 
-def request_line(record: Record, wall_time: str) -> RequestLine:
-    usage = record.usage
-    started = record.started_at
-    return RequestLine(
-        wall_time,
-        "request",
-        record.request_id,
-        record.endpoint,
-        record.status,
-        _milliseconds(record.ended_at - started),
-        record.requested_model,
-        record.provider,
-        record.model,
-        record.is_stream,
-        record.cache,
-        record.attempts,
-        record.finish_reason,
-        usage.input_tokens if usage else None,
-        usage.output_tokens if usage else None,
-        usage.cache_read_tokens if usage else 0,
-        usage.reasoning_tokens if usage else 0,
-        _milliseconds(record.upstream_s),
-        _milliseconds(record.first_token_at - started) if record.first_token_at else 0.0,
-        record.bytes_in,
-        record.bytes_out,
-        record.upstream_request_id,
-        record.dropped,
-        record.error_code,
-        record.detail,
-        record.is_disconnected,
-        record.is_truncated,
-    )
-
-
-def _milliseconds(seconds: float) -> float:
-    # to a hundredth; ``round`` would take four times as long
-    return int(seconds * 100_000) / 100
-
-
-def format_json(line: RequestLine | Mapping[str, object] | str) -> bytes:
+def format_json(line: Record | Mapping[str, object] | str) -> bytes:
     try:
         encoded = _encode(line)
     except UnicodeEncodeError:  # a lone surrogate
@@ -108,16 +38,16 @@ def format_json(line: RequestLine | Mapping[str, object] | str) -> bytes:
     return encoded + b"\n" if encoded.isascii() and b"\x7f" not in encoded else _escaped_json(line)
 
 
-def _escaped_json(line: RequestLine | Mapping[str, object] | str) -> bytes:
+def _escaped_json(line: Record | Mapping[str, object] | str) -> bytes:
     return json.dumps(msgspec.to_builtins(line), separators=(",", ":")).replace("\x7f", "\\u007f").encode() + b"\n"
 
 
-def format_text(line: RequestLine) -> bytes:
+def format_text(line: Record) -> bytes:
     """The same for people at a terminal: what they look for first, then the rest by name."""
     target = f"{line.provider}/{line.model}" if line.provider else line.requested_model or "-"
-    tokens = f" {line.input_tokens}+{line.output_tokens} tokens" if line.input_tokens is not None else ""
-    flags = "".join(f" {name}" for name in ("stream", "disconnected", "truncated") if getattr(line, name))
-    trouble = f" {line.error}" + (f" ({line.detail})" if line.detail else "") if line.error else ""
+    tokens = f" {line.usage.input_tokens}+{line.usage.output_tokens} tokens" if line.usage is not None else ""
+    flags = "".join(f" {name}" for name in ("stream", "disconnected", "truncated") if getattr(line, f"is_{name}"))
+    trouble = f" {line.error_code}" + (f" ({line.detail})" if line.detail else "") if line.error_code else ""
     return _one_line(
         f"{line.time[11:23]} {line.status} {line.endpoint} {target} {line.duration_ms:.1f} ms{tokens}{flags}{trouble}"
         f" {line.request_id}"
@@ -179,10 +109,14 @@ class Log:
         self._thread = threading.Thread(target=self._write_batches, name="sluice-log", daemon=True)
         self._thread.start()
 
-    def request(self, record: Record) -> None:
-        from_status = self._from_probe_status if record.is_probe else self._from_status
+    def request(self, record: Record, *, is_probe: bool = False) -> None:
+        """The line of a settled request. Probes (health checks, scrapes) come every few seconds and are written only
+        when something is wrong."""
+        from_status = self._from_probe_status if is_probe else self._from_status
         if record.status >= from_status or record.is_truncated:
-            self._add(self._format(request_line(record, self._clock.text())))
+            record.time = self._clock.text()
+            record.event = "request"
+            self._add(self._format(record))
 
     def say(self, message: str, **fields: str | float | bool) -> None:
         """A line about the gateway itself."""
@@ -198,22 +132,30 @@ class Log:
         return self._refused_lines + self._unread_lines
 
     def _add(self, line: bytes) -> None:
-        for spelling in self._spellings:
-            if spelling in line:
-                line = self._without_secrets(line)
-                break
         if self._queued_bytes - self._written_bytes > MAX_PENDING_BYTES:
             self._refused_lines += 1
             return
         self._queued_bytes += len(line)
-        if not self._lines:
+        lines = self._lines
+        if not lines:
             self._schedule(BATCH_S, self.flush)
-        self._lines.append(line)
+        lines.append(line)
+        if len(lines) >= BATCH_LINES:
+            self.flush()
 
     def flush(self) -> None:
-        if self._lines:
-            self._batches.put(b"".join(self._lines))
-            self._lines.clear()
+        """Hand what was said to the writing thread."""
+        lines = self._lines
+        if not lines:
+            return
+        batch = b"".join(lines)
+        # one search through a batch instead of one through every line
+        if any(spelling in batch for spelling in self._spellings):
+            clean = b"".join(self._without_secrets(line) for line in lines)
+            self._queued_bytes += len(clean) - len(batch)
+            batch = clean
+        self._batches.put(batch)
+        lines.clear()
 
     def close(self) -> None:
         """Write what is left; waits for a reader no longer than a second."""
@@ -222,6 +164,8 @@ class Log:
         self._thread.join(1.0)
 
     def _without_secrets(self, line: bytes) -> bytes:
+        if not any(spelling in line for spelling in self._spellings):
+            return line
         if self._as_json:
             # a secret like 1234 or true must not be cut out of a number or a word of JSON
             return format_json({name: self._masked(value) for name, value in json.loads(line).items()})

@@ -142,11 +142,11 @@ class Series:
     def settle(self, record: Record) -> None:
         status = record.status
         self.by_status[status] = self.by_status.get(status, 0) + 1
-        duration = record.ended_at - record.started_at
-        self.duration.observe(duration)
-        self.overhead.observe(duration - record.upstream_s)
-        if record.first_token_at:
-            self.ttft.observe(record.first_token_at - record.started_at)
+        duration_ms = record.duration_ms
+        self.duration.observe(duration_ms / 1000)
+        self.overhead.observe((duration_ms - record.upstream_ms) / 1000)
+        if record.first_token_ms:
+            self.ttft.observe(record.first_token_ms / 1000)
         if record.usage is not None:
             self._count_tokens(record.usage)
         if record.is_disconnected:
