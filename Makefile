@@ -27,6 +27,7 @@ fmt: $(VENV)/.installed-dev
 
 docs: $(VENV)/.installed  ## print the generated pages anew
 	@$(BIN)/python -m gateway.config.reference docs/configuration.md
+	@$(BIN)/python -m gateway.reference docs/api.md
 
 lock: $(VENV)/.installed-dev  ## choose dependency versions anew, with hashes
 	@$(BIN)/python -m pip install --quiet uv

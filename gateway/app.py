@@ -22,7 +22,7 @@ from gateway.core.proxy import parse_proxy, proxy_for
 from gateway.core.types import Secret
 from gateway.dialects import openai_chat, openai_embeddings, openai_models
 from gateway.discovery import Discovery
-from gateway.endpoints import Action, Endpoint, path_argument
+from gateway.endpoints import ENDPOINTS, Access, Action, Endpoint, path_argument
 from gateway.pipeline import Pipeline, Reply
 from gateway.server import Edge
 from gateway.targets import ProviderInstance, Targets
@@ -39,6 +39,10 @@ from providers.contract import Provider
 # Connections the kernel holds while the loop is busy; Linux caps it at net.core.somaxconn.
 BACKLOG = 4096
 LAG_PROBE_S = 0.5
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+CUT_SIGNAL = signal.SIGUSR1
+# For cut requests to tell their clients so.
+LAST_WORDS_S = 1.0
 
 DIALECTS = {d.name: d for d in (openai_chat.DIALECT, openai_embeddings.DIALECT)}
 
@@ -77,7 +81,8 @@ class App:
             log=self.log,
             max_body_bytes=settings.server.max_body,
         )
-        self._edge = Edge(pipeline.answer, openai_chat.DIALECT.error_body, settings.server)
+        probes = [endpoint.path for endpoint in ENDPOINTS if endpoint.access is Access.PUBLIC]
+        self._edge = Edge(pipeline.answer, openai_chat.DIALECT.error_body, settings.server, probes)
         self._server: asyncio.Server | None = None
         self._lag_due = loop.time() + LAG_PROBE_S
         self._lag_timer = loop.call_at(self._lag_due, self._probe_lag)
@@ -89,7 +94,7 @@ class App:
         self._discovery.start()
 
     async def drain(self) -> None:
-        """Take nothing new, let running requests finish within the grace, cut and count the rest."""
+        """Take nothing new and let running requests finish within the grace."""
         assert self._server is not None
         self._server.close()
         self._edge.drain()
@@ -97,14 +102,20 @@ class App:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.server.drain_timeout):
                 await self._edge.wait_idle()
-        cut = self._edge.stop()
-        self.log.say("stopped", cut_requests=cut)
 
     async def close(self) -> None:
+        """Cut and count what is still running. Its providers' connections go first, so that a stream can end with an
+        error that its client understands."""
         self._lag_timer.cancel()
         await self._discovery.stop()
+        cut = self._edge.busy()
         for instance in self._targets.instances.values():
             await instance.upstream.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORDS_S):
+                await self._edge.wait_idle()
+        self._edge.stop()
+        self.log.say("stopped", cut_requests=cut)
         if self._shared is not None:
             self._shared.publish(self._samples())
         self.log.close()
@@ -158,6 +169,7 @@ class App:
                 "sluice_upstream_attempts": attempts,
                 "sluice_upstream_connections": connections,
                 "sluice_connections": {(): len(self._edge.connections)},
+                "sluice_refused_connections": {(str(s),): count for s, count in self._edge.refusals.items()},
                 "sluice_slow_readers_cut": {(): self._edge.slow_readers_cut},
                 "sluice_log_lines_dropped": {(): self.log.dropped_lines},
             }
@@ -218,17 +230,23 @@ def _upstream(provider: Provider, chosen: ProviderSettings, resolver: Resolver) 
 
 
 def listen(settings: Settings, port: int | None = None) -> socket.socket:
-    """A bound socket; workers share the port (``port`` is the one the parent got when any was asked for). Raises
-    ``OSError``."""
+    """A bound socket. Workers share the ``port`` that their parent got, who calls without. Raises ``OSError``."""
     server = settings.server
     info = socket.getaddrinfo(
         server.host, server.port if port is None else port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
-    family, kind, protocol, _, address = info[0]
-    sock = socket.socket(family, kind, protocol)
+    family, _, _, _, address = info[0]
+    if server.workers > 1 and port is None:
+        # alone first: sharing would succeed beside another gateway that shares, and each would get half of the requests
+        _bind(family, address, is_shared=False).close()
+    return _bind(family, address, is_shared=server.workers > 1)
+
+
+def _bind(family: int, address: tuple[object, ...], *, is_shared: bool) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if server.workers > 1:
+        if is_shared:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind(address)
     except OSError:
@@ -238,23 +256,38 @@ def listen(settings: Settings, port: int | None = None) -> socket.socket:
     return sock
 
 
-async def serve(settings: Settings, sock: socket.socket, shared: SharedSamples | None = None) -> None:
-    """Serve on ``sock`` until SIGTERM or SIGINT, then drain. A second signal cuts at once."""
+async def serve(
+    settings: Settings,
+    sock: socket.socket,
+    shared: SharedSamples | None = None,
+    *,
+    is_worker: bool = False,
+) -> None:
+    """Serve on ``sock`` until one of ``STOP_SIGNALS``, then drain. A second one cuts at once, but not in a worker: it
+    may hear the same from a terminal or a service manager and from its parent, who says ``CUT_SIGNAL`` to mean it."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     app = App(settings, shared)
     draining: asyncio.Task[None] | None = None
 
-    def on_signal() -> None:
-        if stop.is_set() and draining is not None:
+    def cut() -> None:
+        if draining is not None:
             draining.cancel()
+
+    def on_stop_signal() -> None:
+        if stop.is_set() and not is_worker:
+            cut()
         stop.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, on_stop_signal)
+    loop.add_signal_handler(CUT_SIGNAL, cut)
     await app.start(sock)
     host, port = sock.getsockname()[:2]
-    app.log.say(f"Sluice serves on http://{host}:{port}", providers=", ".join(settings.providers), pid=os.getpid())
+    shown_host = f"[{host}]" if ":" in host else host
+    app.log.say(
+        f"Sluice serves on http://{shown_host}:{port}", providers=", ".join(settings.providers), pid=os.getpid()
+    )
     app.log.flush()
     await stop.wait()
     draining = asyncio.create_task(app.drain())

@@ -75,7 +75,9 @@ class Call(Struct):
         payload = self.payload
         if payload is None or not payload.is_eof():
             return None
-        body = payload.read_nowait()
+        # what ``read_nowait`` gives, without the bookkeeping of a reader that nobody reads again; the reader that
+        # stands for no body has no buffer
+        body = b"".join(getattr(payload, "_buffer", ()))
         self.payload = None
         self.bytes_in = len(body)
         if len(body) > max_bytes:
@@ -96,7 +98,8 @@ class Call(Struct):
     async def _collect(self, max_bytes: int) -> bytes:
         line, payload = self.line, self.payload
         assert payload is not None  # a body is read once
-        if "Expect" in self.headers:
+        # an HTTP/1.0 client does not know interim answers (RFC 9110, 10.1.1)
+        if "Expect" in self.headers and self.is_chunked:
             line.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         pieces: list[bytes] = []
         received = 0

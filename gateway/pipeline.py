@@ -134,7 +134,7 @@ class Pipeline:
         if body is None:
             body = await call.read_body(self._max_body_bytes)
         envelope = guarded(body, dialect.read_envelope)
-        record.is_stream = envelope.stream
+        record.is_stream = envelope.stream is True
         try:
             target = self._targets.find(envelope.model, endpoint.capability, endpoint.name)
         except ModelNotFound:
@@ -249,6 +249,8 @@ class Pipeline:
             headers += b"".join(f"{name}: {value}\r\n".encode("latin-1") for name, value in error.headers)
         elif error.retry_after_s is not None:
             headers += b"Retry-After: %d\r\n" % math.ceil(error.retry_after_s)
+        elif isinstance(error, MethodNotAllowed):
+            headers += f"Allow: {', '.join(error.allowed)}\r\n".encode()
         call.reply(error.status, headers, body or dialect.error_body(error))
 
     def _settle(self, call: Call, record: Record, is_probe: bool) -> None:
@@ -271,7 +273,10 @@ class Pipeline:
         if endpoint is not None:
             return endpoint
         if methods:
-            raise MethodNotAllowed(f"{call.method} is not possible here; use {' or '.join(sorted(methods))}.")
+            allowed = tuple(sorted(methods)) + (("HEAD",) if "GET" in methods else ())
+            error = MethodNotAllowed(f"{call.method} is not possible here; use {' or '.join(allowed)}.")
+            error.allowed = allowed
+            raise error
         raise NotFound(f"There is no endpoint {call.path[:200]!r}; the documentation lists all.")
 
     def _request_id(self, call: Call) -> str:

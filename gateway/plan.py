@@ -10,8 +10,7 @@ from msgspec import Struct
 
 from gateway.core.errors import BadRequest, NotFound, UpstreamBroken
 from gateway.core.jsonguard import guarded, replace_model, request_stream_usage
-from gateway.core.limits import MAX_SHOWN_FIELD_CHARS, MAX_SHOWN_FIELDS
-from gateway.core.names import is_header_name, is_header_value
+from gateway.core.names import is_header_value
 from gateway.core.types import Event, Fault, Finish, UsageReport
 from gateway.dialects.contract import Dialect, Encoder, Envelope
 from gateway.flow import Flow, Translation
@@ -72,10 +71,11 @@ def make_plan(
         return _translated(target, dialect, envelope, body, head, now)
     if envelope.model != target.model:
         body = replace_model(body, target.model)
-    strips_usage = envelope.stream and surface.asks_stream_usage and not envelope.include_usage
+    is_stream = envelope.stream is True
+    strips_usage = is_stream and surface.asks_stream_usage and not envelope.include_usage
     if strips_usage:
         body = request_stream_usage(body)
-    return Plan(target, head, body, envelope.stream, strips_usage)
+    return Plan(target, head, body, is_stream, strips_usage)
 
 
 def _translated(target: Target, dialect: Dialect, envelope: Envelope, body: bytes, head: bytes, now: float) -> Plan:
@@ -86,15 +86,8 @@ def _translated(target: Target, dialect: Dialect, envelope: Envelope, body: byte
     encoder = dialect.encoder(envelope.model, envelope.include_usage, int(now))
     extra = "".join(f"{name}: {value}\r\n" for name, value in request.headers).encode("latin-1")
     return Plan(
-        target, head + extra, request.body, envelope.stream, False, translator, encoder, _shown(request.dropped)
+        target, head + extra, request.body, envelope.stream is True, False, translator, encoder, request.dropped
     )
-
-
-def _shown(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Dropped fields as a header and a log may show them: a name is the client's own text, and there may be many."""
-    shown = [name[:MAX_SHOWN_FIELD_CHARS] for name in names[:MAX_SHOWN_FIELDS]]
-    more = ("...",) if len(names) > MAX_SHOWN_FIELDS else ()
-    return (*(name if is_header_name(name) else "?" for name in shown), *more)
 
 
 def _forwarded(target: Target, headers: Mapping[str, str]) -> bytes:

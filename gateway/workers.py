@@ -1,10 +1,11 @@
 """Several workers on one port: a parent that starts processes, passes signals on and replaces what dies.
 
-Each worker binds its own SO_REUSEPORT socket, so the kernel spreads connections and no lock is shared. The parent holds the
-port as long as it lives but never accepts.
+Each worker binds its own SO_REUSEPORT socket, so the kernel spreads connections and no lock is shared. The parent holds
+the port as long as it lives but never accepts. Workers drain and end when the parent is gone, however it went.
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -12,15 +13,19 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import uvloop
 
-from gateway.app import listen, serve
+from gateway.app import CUT_SIGNAL, STOP_SIGNALS, listen, serve
 from gateway.config.settings import Settings
+from gateway.core.errors import place_of
 from gateway.telemetry.shared import SharedSamples
 
 # A worker that dies sooner than this after its start is not replaced: it would die again.
 MIN_LIFE_S = 2.0
+# A worker that is told to stop before it is up ends by the signal itself.
+_GOOD_ENDS = (0, *(-number for number in (*STOP_SIGNALS, CUT_SIGNAL)))
 
 
 def supervise(settings: Settings, held: socket.socket) -> int:
@@ -36,24 +41,47 @@ class _Supervisor:
         self._folder = folder
         self._started: dict[int, tuple[int, float]] = {}  # pid -> (worker number, start time)
         self._is_stopping = False
+        # nothing is ever written: its end tells the workers that the parent is gone
+        self._lifeline, self._held_end = os.pipe()
 
     def run(self) -> int:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._pass_on)
+        for number in STOP_SIGNALS:
+            signal.signal(number, lambda *_: self._stop())
         for worker in range(self._settings.server.workers):
             self._start(worker)
         return self._watch()
 
     def _start(self, worker: int) -> None:
-        pid = os.fork()
-        if pid == 0:
-            os._exit(_work(self._settings, SharedSamples(self._folder, worker), self._held))
-        self._started[pid] = (worker, time.monotonic())
+        # a signal between the fork and the note of it would miss this worker
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        if not self._is_stopping:
+            pid = os.fork()
+            if pid == 0:
+                self._become(worker)
+            self._started[pid] = (worker, time.monotonic())
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
-    def _pass_on(self, number: int, _: object) -> None:
+    def _become(self, worker: int) -> NoReturn:
+        """The new process; nothing of the parent's life may go on in it."""
+        code = 1
+        try:
+            os.close(self._held_end)
+            _work(self._settings, SharedSamples(self._folder, worker), self._held, self._lifeline)
+            code = 0
+        except OSError as error:
+            _complain(f"worker failed: {error}")
+        except Exception as error:
+            _complain(f"worker failed: {place_of(error)}")
+        finally:
+            os._exit(code)
+
+    def _stop(self) -> None:
+        """Tell the workers to drain; the second time, to cut."""
+        number = CUT_SIGNAL if self._is_stopping else signal.SIGTERM
         self._is_stopping = True
         for pid in self._started:
-            os.kill(pid, number)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def _watch(self) -> int:
         """Wait for workers to end; replace those that end unasked."""
@@ -63,27 +91,38 @@ class _Supervisor:
             worker, started_at = self._started.pop(pid)
             code = os.waitstatus_to_exitcode(status)
             if self._is_stopping:
-                exit_code = exit_code or abs(code)
+                exit_code = exit_code if code in _GOOD_ENDS else 1
                 continue
-            print(f"sluice: worker {worker} (pid {pid}) ended with {code}", file=sys.stderr, flush=True)  # noqa: T201
+            _complain(f"worker {worker} (pid {pid}) ended with {code}")
             if time.monotonic() - started_at >= MIN_LIFE_S:
                 self._start(worker)
             else:
                 exit_code = 1
-                self._pass_on(signal.SIGTERM, None)
+                self._stop()
         return exit_code
 
 
-def _work(settings: Settings, shared: SharedSamples, held: socket.socket) -> int:
-    """One worker, in its own process."""
-    for number in (signal.SIGTERM, signal.SIGINT):
+def _work(settings: Settings, shared: SharedSamples, held: socket.socket, lifeline: int) -> None:
+    """One worker, in its own process. Raises ``OSError``."""
+    for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
-    try:
-        sock = listen(settings, port=held.getsockname()[1])
-        held.close()
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(settings, sock, shared))
-    except OSError as error:
-        print(f"sluice: worker failed: {error}", file=sys.stderr, flush=True)  # noqa: T201
-        return 1
-    return 0
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    sock = listen(settings, port=held.getsockname()[1])
+    held.close()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve_beside_parent(settings, sock, shared, lifeline))
+
+
+async def _serve_beside_parent(settings: Settings, sock: socket.socket, shared: SharedSamples, lifeline: int) -> None:
+    loop = asyncio.get_running_loop()
+
+    def end_alone() -> None:
+        loop.remove_reader(lifeline)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    loop.add_reader(lifeline, end_alone)
+    await serve(settings, sock, shared, is_worker=True)
+
+
+def _complain(text: str) -> None:
+    print(f"sluice: {text}", file=sys.stderr, flush=True)  # noqa: T201

@@ -5,12 +5,14 @@ there. When the client's dialect is the surface's, bytes are forwarded and a ``S
 surface's ``Translator`` turns the core types into the provider's bytes and back.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from msgspec import Struct
 
 from gateway.core.errors import UnsupportedParameter, UpstreamRefused
+from gateway.core.limits import MAX_NAMED_FIELDS
 from gateway.core.types import (
     Capability,
     ChatRequest,
@@ -56,11 +58,21 @@ class Summary(Struct):
 
 class ProviderRequest(Struct):
     """A request in the provider's words. ``headers`` come on top of the record's own; ``dropped`` names the client's
-    fields that the provider has no place for and whose loss is harmless."""
+    fields that the provider has no place for and whose loss is harmless. Clients choose those names and a header tells
+    them, so what is no plain name becomes ``?`` and a long list ends in a number."""
 
     body: bytes
     headers: tuple[Header, ...] = ()
     dropped: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [name if _PLAIN_NAME.fullmatch(name) else "?" for name in self.dropped[:MAX_NAMED_FIELDS]]
+        if (unnamed := len(self.dropped) - len(names)) > 0:
+            names.append(f"{unnamed} more")
+        self.dropped = tuple(names)
+
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_.\[\]-]{1,128}")
 
 
 class Transducer(Protocol):

@@ -141,7 +141,7 @@ def _read_loosely(body: bytes) -> Summary:
 _MARKERS = (b'"finish_reason":"', b'"usage":{', b"[DONE]", b"error", b'"finish_reason": "', b'"usage": {')
 # A blank line in any mixture of line ends (WHATWG HTML, 9.2.6 "Interpreting an event stream").
 _EVENT_END = re.compile(rb"\n\r?\n|\n\r|\r\r\n?")
-_DATA_LINE = re.compile(rb"(?:^(?:\xef\xbb\xbf)?|[\r\n])data(?:: ?([^\r\n]*))?(?=[\r\n]|\Z)")
+_DATA_LINE = re.compile(rb"(?:^[\r\n]*(?:\xef\xbb\xbf)?|[\r\n])data(?:: ?([^\r\n]*))?(?=[\r\n]|\Z)")
 _ERROR_NAME = re.compile(rb"(?:^|[\r\n])event: ?error(?=[\r\n]|\Z)")
 
 
@@ -224,12 +224,12 @@ class ChatStreamObserver:
         not searched again, so that a long event in many small pieces costs linear time."""
         held = self._held
         seam = bytes(held[-2:])  # a blank line has at most three bytes
-        end = _last_event_end(seam + data) - len(seam)
+        end = _last_event_end(seam + data)
         whole = b""
-        if end > 0:
-            whole = bytes(held) + data[:end]
+        if end:
+            whole = bytes(held) + data[: end - len(seam)]
+            data = data[end - len(seam) :]
             held.clear()
-            data = data[end:]
         held += data
         if len(held) > MAX_SSE_EVENT_BYTES:
             held.clear()
@@ -340,8 +340,8 @@ def _has_content(delta: Mapping[str, Raw] | None) -> bool:
 def _read_fault(chunk: _Chunk) -> Fault:
     error = chunk.error if isinstance(chunk.error, dict) else {}
     statuses = (_error_status(error.get(name)) for name in ("status_code", "code", "status"))
-    message = _first_text(error.get("message"), chunk.error, chunk.message) or "the provider reported an error"
-    return Fault(clean_message(message), next(filter(None, statuses), 502))
+    message = clean_message(_first_text(error.get("message"), chunk.error, chunk.message))
+    return Fault(message or "the provider reported an error", next(filter(None, statuses), 502))
 
 
 def _error_status(value: object) -> int:
@@ -356,15 +356,13 @@ def chat_observer(strip_usage: bool) -> ChatStreamObserver:
 
 # --- errors ---------------------------------------------------------------------------------------------------------
 
-# What vendors' keys look like; some of them repeat the caller's key in a 401.
-_KEY = (
+# What vendors' keys look like; some of them repeat the caller's key in a 401. In JSON the letter or digit before a key
+# may be the end of an escape such as \n or \u0027.
+_KEY_SHAPES = re.compile(
+    r"(?:(?<![A-Za-z0-9])|(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4}))"
     r"(?:sk-[A-Za-z0-9_*.\-]{6,}|(?:gsk_|xai-|nvapi-|hf_|r8_|pplx-|csk-|fw_|tgp_)[A-Za-z0-9_*\-]{16,}|AIza[\w*\-]{20,})"
 )
-_KEY_SHAPES = re.compile(rf"(?<![A-Za-z0-9]){_KEY}")
-# in JSON the letter or digit before a key may be the end of an escape such as \n or \u0027
-_KEY_SHAPES_IN_JSON = re.compile(
-    rf"(?:(?<![A-Za-z0-9])|(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{{4}})){_KEY}".encode(),
-)
+_KEY_SHAPES_IN_BYTES = re.compile(_KEY_SHAPES.pattern.encode())
 _MAX_MESSAGE_CHARS = 2000
 # Codes that mean: the same request may succeed a moment later.
 RETRYABLE_STATUS = frozenset((408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529))
@@ -386,7 +384,7 @@ _read_error_body = msgspec.json.Decoder(_ErrorBody | list[_ErrorBody]).decode
 def clean_message(text: str) -> str:
     """Provider text that may be shown: without anything that looks like a key, without control characters, bounded."""
     text = "".join(c if c.isprintable() or c == "\n" else " " for c in text[:_MAX_MESSAGE_CHARS])
-    return _KEY_SHAPES.sub("[key removed]", text)
+    return _KEY_SHAPES.sub("[key removed]", text).strip()
 
 
 def read_error(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamRefused:
@@ -402,7 +400,7 @@ def read_error(status: int, headers: Mapping[str, str], body: bytes) -> Upstream
         message = body.decode("utf-8", "replace")
     native_code = error.get("code", envelope.code)
     refused = UpstreamRefused(
-        clean_message(message) if message else f"the provider answered {status} without saying why",
+        clean_message(message) or f"the provider answered {status} without saying why",
         upstream_status=status,
         retryable=status in RETRYABLE_STATUS,
         native_type=_text(error.get("type") or envelope.type),
@@ -412,7 +410,7 @@ def read_error(status: int, headers: Mapping[str, str], body: bytes) -> Upstream
         headers=tuple((name, headers[name]) for name in _CLIENT_HEADERS if is_header_value(headers.get(name, "\n"))),
     )
     if isinstance(decoded, _ErrorBody) and isinstance(error.get("message"), str):
-        refused.body = _KEY_SHAPES_IN_JSON.sub(b"[key removed]", body)
+        refused.body = _KEY_SHAPES_IN_BYTES.sub(b"[key removed]", body)
         refused.content_type = "application/json"
     return refused
 

@@ -37,6 +37,8 @@ class KeyRing:
         self._master: bytes | None = None
         self._bearer: bytes | None = None
         if master_key is not None:
+            if not master_key.reveal():
+                raise ValueError("an empty master key would be found in every request that has none")
             self._master = digest(master_key.reveal())
             # the header as nearly every client sends it, so that it need not be taken apart
             self._bearer = digest(f"Bearer {master_key.reveal()}")

@@ -16,7 +16,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
-from gateway.core.limits import MAX_CONTENT_LENGTH_DIGITS, MAX_HOST_CHARS, MAX_JUDGED_HOSTS
+from gateway.core.limits import (
+    MAX_CONTENT_LENGTH_DIGITS,
+    MAX_HOST_CHARS,
+    MAX_JUDGED_HOSTS,
+    MAX_JUDGED_TARGETS,
+)
 from gateway.core.names import is_host
 
 
@@ -61,37 +66,36 @@ def judge_head(version: tuple[int, int], method: str, target: str, headers: Head
     if method not in _METHODS:
         return BAD_METHOD
     # RFC 9112 section 3.2: absolute-form is for proxies, authority-form for CONNECT, "*" for OPTIONS
-    if _TARGET.fullmatch(target) is None:
+    if not _is_target(target):
         return BAD_TARGET
-    refusal = _judge_host(version, headers.getall("Host", ())) or _judge_framing(version, headers)
-    if refusal is None and ("Upgrade" in headers or "Expect" in headers):
-        refusal = _judge_intent(headers)
-    return refusal
-
-
-def _judge_host(version: tuple[int, int], hosts: Sequence[str]) -> HeadRefusal | None:
-    """RFC 9112 section 3.2: 400 for a missing, repeated or invalid Host; only HTTP/1.0 may go without."""
-    if not hosts:
-        return None if version == _HTTP_1_0 else BAD_HOST
-    host = hosts[0]
-    if len(hosts) > 1 or len(host) > MAX_HOST_CHARS or not _is_known_host(host):
+    # RFC 9112 section 3.2: 400 for a missing, repeated or invalid Host; only HTTP/1.0 may go without
+    hosts = headers.getall("Host", ())
+    if len(hosts) == 1:
+        if len(hosts[0]) > MAX_HOST_CHARS or not _is_known_host(hosts[0]):
+            return BAD_HOST
+    elif hosts or version == _HTTP_1_1:
         return BAD_HOST
-    return None
+    if "Transfer-Encoding" in headers:
+        return _judge_coding(version, headers) or _judge_intent(headers)
+    lengths = headers.getall("Content-Length", ())
+    if lengths and not (len(lengths) == 1 and _is_length(lengths[0])):
+        return BAD_CONTENT_LENGTH
+    return _judge_intent(headers) if "Upgrade" in headers or "Expect" in headers else None
+
+
+@lru_cache(maxsize=MAX_JUDGED_TARGETS)
+def _is_target(target: str) -> bool:
+    return _TARGET.fullmatch(target) is not None
 
 
 _is_known_host = lru_cache(maxsize=MAX_JUDGED_HOSTS)(is_host)
 
 
-def _judge_framing(version: tuple[int, int], headers: HeaderMap) -> HeadRefusal | None:
+def _judge_coding(version: tuple[int, int], headers: HeaderMap) -> HeadRefusal | None:
     """RFC 9112 section 6: where the body ends must not be a matter of opinion."""
-    lengths = headers.getall("Content-Length", ())
-    if "Transfer-Encoding" in headers:
-        codings = headers.getall("Transfer-Encoding", ())
-        is_plain = len(codings) == 1 and codings[0].lower() == "chunked"
-        return None if is_plain and not lengths and version == _HTTP_1_1 else BAD_TRANSFER_ENCODING
-    if lengths and not (len(lengths) == 1 and _is_length(lengths[0])):
-        return BAD_CONTENT_LENGTH
-    return None
+    codings = headers.getall("Transfer-Encoding", ())
+    is_plain = len(codings) == 1 and codings[0].lower() == "chunked"
+    return None if is_plain and "Content-Length" not in headers and version == _HTTP_1_1 else BAD_TRANSFER_ENCODING
 
 
 def _is_length(text: str) -> bool:

@@ -1,9 +1,9 @@
 """The error family: everything that can end a request badly.
 
     GatewayError
-    ├─ source client      BadRequest ─ UnsupportedParameter, Unauthorized, Forbidden, NotFound ─ ModelNotFound,
-    │                     MethodNotAllowed, RequestTimeout, TooLarge, HeadersTooLarge, UnsupportedMedia, RateLimited
-    ├─ source gateway     Overloaded, ShuttingDown, Internal
+    ├─ source client      BadRequest ─ UnsupportedParameter, Unauthorized, NotFound ─ ModelNotFound, MethodNotAllowed,
+    │                     HeadRefused, RequestTimeout, TooLarge, HeadersTooLarge, UnsupportedMedia
+    ├─ source gateway     Overloaded, Internal
     └─ source upstream    UpstreamError
                           ├─ UpstreamRefused        the provider answered with an error status
                           ├─ UpstreamBroken         the answer broke off or made no sense
@@ -39,14 +39,13 @@ class GatewayError(Exception):
 class Internal(GatewayError):
     """A defect of ours. The public text says nothing about it; the log has the request id."""
 
+    code = "internal_error"
+
 
 class Overloaded(GatewayError):
+    """The gateway has no room for the request at the moment."""
+
     code = "overloaded"
-    status = 503
-
-
-class ShuttingDown(GatewayError):
-    code = "shutting_down"
     status = 503
 
 
@@ -55,6 +54,8 @@ class ClientError(GatewayError):
 
 
 class BadRequest(ClientError):
+    """The request is not well-formed, or a field of it is not."""
+
     code = "invalid_request"
     status = 400
 
@@ -66,33 +67,38 @@ class UnsupportedParameter(BadRequest):
 
 
 class Unauthorized(ClientError):
+    """No key, or one that is not valid here."""
+
     code = "invalid_api_key"
     status = 401
 
 
-class Forbidden(ClientError):
-    code = "forbidden"
-    status = 403
-
-
 class NotFound(ClientError):
+    """There is no such endpoint or object."""
+
     code = "not_found"
     status = 404
 
 
 class ModelNotFound(NotFound):
+    """No configured provider has the model."""
+
     code = "model_not_found"
 
 
 class MethodNotAllowed(ClientError):
+    """The endpoint exists and has other methods: ``allowed``, for the header ``Allow`` (RFC 9110, 15.5.6)."""
+
     code = "method_not_allowed"
     status = 405
+    allowed: tuple[str, ...] = ()
 
 
 class HeadRefused(ClientError):
-    """The request head is not acceptable; ``status`` says in which way."""
+    """The request head is not acceptable, and the connection is closed (417, 501 and 505 say in which way)."""
 
     code = "bad_request_head"
+    status = 400
 
     def __init__(self, message: str, *, status: int) -> None:
         super().__init__(message)
@@ -100,26 +106,29 @@ class HeadRefused(ClientError):
 
 
 class RequestTimeout(ClientError):
+    """The request did not arrive in time."""
+
     code = "request_timeout"
     status = 408
 
 
 class TooLarge(ClientError):
+    """The request body is larger than `server.max_body`."""
+
     code = "request_too_large"
     status = 413
 
 
 class UnsupportedMedia(ClientError):
+    """The request body is compressed or otherwise encoded."""
+
     code = "unsupported_media_type"
     status = 415
 
 
-class RateLimited(ClientError):
-    code = "rate_limit_exceeded"
-    status = 429
-
-
 class HeadersTooLarge(ClientError):
+    """The request line or a header is too long."""
+
     code = "headers_too_large"
     status = 431
 
@@ -138,7 +147,7 @@ class UpstreamError(GatewayError):
 
 
 class UpstreamRefused(UpstreamError):
-    """The provider answered with an error status.
+    """The provider answered with an error status, which is kept.
 
     ``body`` is its answer, kept for a client of the same dialect (secrets already removed); ``native_type`` and
     ``native_code`` are the provider's own words for the error.
@@ -171,16 +180,23 @@ class UpstreamRefused(UpstreamError):
 
 
 class UpstreamBroken(UpstreamError):
+    """The provider's answer broke off or made no sense."""
+
     code = "upstream_broken"
 
 
 class UpstreamUnreachable(UpstreamError):
+    """The provider could not be connected to; nothing was sent."""
+
     code = "upstream_unreachable"
     nothing_sent = True
 
 
 class UpstreamTimeout(UpstreamError):
-    """``phase`` is the deadline that passed: connect, headers, first_token, stall or total."""
+    """The provider took too long.
+
+    ``phase`` is the deadline that passed: connect, headers, first_token, stall or total.
+    """
 
     code = "upstream_timeout"
     status = 504

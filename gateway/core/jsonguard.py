@@ -67,7 +67,9 @@ def guarded(body: bytes, read: Callable[[bytes], T]) -> T:
         _check_depth(body)
     if _LONG_NUMBER_HINT in body.translate(_NUMBER_CHARS):
         _check_numbers(body)
-    if _may_have_duplicates(body):
+    # ``"stream`` counts ``stream`` and ``stream_options`` alike
+    has_escapes = b"\\u00" in body and _count_escaped_letters(body) > 0
+    if has_escapes or body.count(b'"model"') > 1 or body.count(b'"stream') > 1:
         _check_duplicates(body)
     return value
 
@@ -110,13 +112,6 @@ def _check_depth(body: bytes) -> None:
 def _check_numbers(body: bytes) -> None:
     if _LONG_NUMBER.search(_without_strings(body)):
         raise BadRequest(f"The request body has a number of more than {MAX_JSON_NUMBER_CHARS} characters.")
-
-
-def _may_have_duplicates(body: bytes) -> bool:
-    """Could a routing member stand twice? ``"stream`` counts ``stream`` and ``stream_options`` alike."""
-    if b"\\u00" in body and _count_escaped_letters(body):
-        return True
-    return body.count(b'"model"') > 1 or body.count(b'"stream') > 1
 
 
 def _check_duplicates(body: bytes) -> None:

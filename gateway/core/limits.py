@@ -11,6 +11,7 @@ MIB: Final = 1024 * KIB
 # what nginx and Node accept, so no client that works elsewhere fails here.
 MAX_HEADER_LINE_BYTES: Final = 16 * KIB
 MAX_HEADERS: Final = 100
+MAX_HEAD_BYTES: Final = 64 * KIB
 # Nobody nests deeper by hand; JSON Schemas of real tools reach 20. Decoders recurse, so depth is stack.
 MAX_JSON_DEPTH: Final = 64
 # A double needs 17 digits; a 40-character number is a mistake or an attack on big-integer parsing.
@@ -20,6 +21,8 @@ MAX_JSON_CONTAINERS: Final = 250_000
 # A member that is kept for its provider costs ten times its bytes. The largest agent requests have some 10,000.
 MAX_JSON_MEMBERS: Final = 250_000
 MAX_MODEL_ID_CHARS: Final = 256
+# Dropped fields told by name in one response header; who loses more has written for another provider altogether.
+MAX_NAMED_FIELDS: Final = 32
 # The longest agent sessions seen have some thousand turns; each costs about 1 kB once decoded.
 MAX_MESSAGES: Final = 16_384
 # Content parts, tool calls or reasoning blocks of one message: a long PDF sent page by page has some hundred.
@@ -32,9 +35,6 @@ MAX_STOP_SEQUENCES: Final = 64
 MAX_REQUEST_ID_CHARS: Final = 128
 # A body that arrives more slowly than this is an attack on sockets, not a slow line: GPRS did 4 KiB/s.
 MIN_BODY_BYTES_PER_S: Final = 1 * KIB
-# Names of dropped fields, told in a header: 8 KiB is what common proxies take for all headers of an answer.
-MAX_SHOWN_FIELDS: Final = 64
-MAX_SHOWN_FIELD_CHARS: Final = 64
 # A file, batch or response id in a URL path; common ones have 20 to 60 characters.
 MAX_PATH_SEGMENT_CHARS: Final = 256
 # An instance name is a metric label and a prefix of every model id.
@@ -43,12 +43,12 @@ MAX_INSTANCE_NAME_CHARS: Final = 64
 MAX_HOST_CHARS: Final = 260
 # How many different Host values are remembered as judged; a gateway is known under a few names.
 MAX_JUDGED_HOSTS: Final = 128
+# The same for request targets: there are a dozen endpoints, and clients that add a query of their own.
+MAX_JUDGED_TARGETS: Final = 64
 # 15 digits are a petabyte. More only serve to reach the edges of 64-bit counters.
 MAX_CONTENT_LENGTH_DIGITS: Final = 15
-# Pipelined requests are legal and pointless here; the parser stops reading beyond this many.
-MAX_PIPELINED_REQUESTS: Final = 8
-# An unread body up to this size is drained so that the connection can be kept; a longer one costs the connection.
-MAX_DRAINED_BODY_BYTES: Final = 64 * KIB
+# Connections beyond server.max_connections that are held for the moment it takes to tell them so, or to answer a probe.
+MAX_SURPLUS_CONNECTIONS: Final = 64
 
 # --- what goes to an upstream --------------------------------------------------------------------------------------
 

@@ -10,11 +10,16 @@ from gateway.core.types import ChatRequest, DialectName, Event
 
 
 class Envelope(Struct, kw_only=True):
-    """The little of a request that routing needs; the rest of the body is not decoded."""
+    """The little of a request that routing needs; the rest of the body is only checked. A dialect decodes straight into
+    its own kind of envelope: this is on the path of every request."""
 
     model: str
-    stream: bool = False
-    include_usage: bool = False
+    stream: bool | None = None
+
+    @property
+    def include_usage(self) -> bool:
+        """Did the client ask for usage in the stream?"""
+        return False
 
 
 class Encoder(Protocol):

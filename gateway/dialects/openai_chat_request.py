@@ -61,29 +61,26 @@ class _StreamOptions(Struct):
     include_usage: bool | None = None
 
 
-class _Body(Struct):
+class _ChatEnvelope(Envelope, kw_only=True):
     model: _Model
     messages: Annotated[list[_Object], Meta(min_length=1, max_length=MAX_MESSAGES)]
-    stream: bool | None = None
     stream_options: _StreamOptions | None = None
 
+    @property
+    def include_usage(self) -> bool:
+        return self.stream_options is not None and self.stream_options.include_usage is True
 
-_as_body: Decode[_Body] = msgspec.json.Decoder(_Body).decode
+
+_as_envelope: Decode[_ChatEnvelope] = msgspec.json.Decoder(_ChatEnvelope).decode
 _as_schema: Decode[_Object] = msgspec.json.Decoder(_Object).decode
 
 
 def read_envelope(body: bytes) -> Envelope:
     """Model and stream flags. The other members are only checked to be JSON. Raises ``BadRequest``."""
     try:
-        given = parse(body, _as_body)
+        return parse(body, _as_envelope)
     except FieldError as invalid:
         raise invalid.as_bad_request() from None
-    options = given.stream_options
-    return Envelope(
-        model=given.model,
-        stream=given.stream is True,
-        include_usage=options is not None and options.include_usage is True,
-    )
 
 
 # --- the request --------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Raw
 
 from gateway.core.errors import BadRequest
 from gateway.core.limits import MAX_MODEL_ID_CHARS
@@ -13,24 +13,26 @@ from gateway.dialects.fields import Decode, FieldError, parse
 from gateway.dialects.openai_errors import error_body, error_event
 
 
-class _Body(Struct):
+class _EmbeddingsEnvelope(Envelope, kw_only=True):
     model: Annotated[str, Meta(min_length=1, max_length=MAX_MODEL_ID_CHARS)]
     input: Raw
 
 
-_as_body: Decode[_Body] = msgspec.json.Decoder(_Body).decode
+_as_envelope: Decode[_EmbeddingsEnvelope] = msgspec.json.Decoder(_EmbeddingsEnvelope).decode
 
 
 def read_envelope(body: bytes) -> Envelope:
-    """The model. ``input`` may be a string, a list of strings or of tokens; it is checked to be one of these at a glance.
-    Raises ``BadRequest``."""
+    """The model. ``input`` may be a string, a list of strings or of tokens; it is checked to be one of these at a
+    glance. Raises ``BadRequest``."""
     try:
-        given = parse(body, _as_body)
+        given = parse(body, _as_envelope)
     except FieldError as invalid:
         raise invalid.as_bad_request() from None
     if not bytes(given.input).startswith((b'"', b"[")):
         raise BadRequest("'input' must be a string or a list.", param="input")
-    return Envelope(model=given.model)
+    # embeddings do not stream; a field of that name means nothing here
+    given.stream = None
+    return given
 
 
 DIALECT = Dialect(

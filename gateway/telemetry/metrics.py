@@ -72,6 +72,12 @@ METRICS: Final = (
     Metric("sluice_truncated_streams", "counter", REQUEST_LABELS, "Streams that broke off on the provider's side."),
     Metric("sluice_active_streams", "gauge", (), "Streams being relayed now."),
     Metric("sluice_connections", "gauge", (), "Client connections open now."),
+    Metric(
+        "sluice_refused_connections",
+        "counter",
+        ("status",),
+        "Connections refused without a request: bad or slow head, or too many of them.",
+    ),
     Metric("sluice_slow_readers_cut", "counter", (), "Connections cut because the client did not read."),
     Metric(
         "sluice_upstream_connections", "gauge", ("provider", "state"), "Connections to providers: open, idle, waiting."
@@ -144,7 +150,8 @@ class Series:
         self.by_status[status] = self.by_status.get(status, 0) + 1
         duration_ms = record.duration_ms
         self.duration.observe(duration_ms / 1000)
-        self.overhead.observe((duration_ms - record.upstream_ms) / 1000)
+        # rounding may make it negative, and a sum that shrinks reads as a restart
+        self.overhead.observe(max(0.0, duration_ms - record.upstream_ms) / 1000)
         if record.first_token_ms:
             self.ttft.observe(record.first_token_ms / 1000)
         if record.usage is not None:

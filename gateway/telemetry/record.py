@@ -55,6 +55,11 @@ class Record(Struct, omit_defaults=True, rename=_LOGGED_NAMES):
     is_truncated: bool = False
     series: Series | UnsetType = UNSET
 
+    def foreign_text(self) -> str:
+        """Everything in it that a client or a provider may have written; the rest is ours."""
+        text = f"{self.request_id} {self.requested_model} {self.upstream_request_id} {self.finish_reason} {self.detail}"
+        return f"{text} {' '.join(self.dropped)}" if self.dropped else text
+
 
 def milliseconds(seconds: float) -> float:
     """To a hundredth. ``round`` would take four times as long, and this runs several times a request."""

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from gateway.core.errors import UpstreamError
+from gateway.core.errors import UpstreamBroken, UpstreamError
 
 # Names and values as on the wire, in order; names are not lower-cased.
 RawHeaders = Sequence[tuple[bytes, bytes]]
@@ -67,3 +67,10 @@ class Upstream(Protocol):
     def statistics(self) -> PoolStatistics: ...
 
     async def close(self) -> None: ...
+
+
+def shutting_down() -> UpstreamBroken:
+    """What exchanges are told that are under way when their upstream is closed: nobody is left to try again."""
+    error = UpstreamBroken("The gateway is shutting down.")
+    error.retryable = False
+    return error

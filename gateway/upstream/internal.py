@@ -16,7 +16,7 @@ from gateway.core.deadlines import Deadlines, Timeouts
 from gateway.core.errors import UpstreamBroken, UpstreamError, UpstreamTimeout
 from gateway.core.http1 import build_request_head
 from gateway.core.types import Capability
-from gateway.upstream.contract import PoolStatistics, Receiver
+from gateway.upstream.contract import PoolStatistics, Receiver, shutting_down
 from gateway.upstream.exchange import NOBODY
 from providers.contract import Script, Surface
 
@@ -61,7 +61,7 @@ class InternalUpstream:
 
     async def close(self) -> None:
         for playback in list(self._playing):
-            playback.fail(UpstreamBroken("The gateway is shutting down."))
+            playback.fail(shutting_down())
 
 
 class Playback:

@@ -6,13 +6,13 @@ from functools import partial
 from typing import Final
 
 from gateway.core.deadlines import Deadlines, Phase, Timeouts
-from gateway.core.errors import UpstreamBroken, UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from gateway.core.errors import UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from gateway.core.http1 import build_request_head
 from gateway.core.origin import Origin
 from gateway.core.proxy import Proxy
 from gateway.core.types import Header
 from gateway.upstream.connection import UpstreamConnection
-from gateway.upstream.contract import PoolStatistics, Receiver
+from gateway.upstream.contract import PoolStatistics, Receiver, shutting_down
 from gateway.upstream.dial import Dialer
 from gateway.upstream.exchange import NOBODY, HttpExchange
 from gateway.upstream.resolve import Resolver
@@ -90,7 +90,7 @@ class HttpUpstream:
         """Fail what is under way, close every socket and wait until they are closed. Later requests are refused."""
         self._is_closed = True
         for exchange in self._active:
-            self._loop.call_soon(self.fail, exchange, UpstreamBroken("The gateway is shutting down."))
+            self._loop.call_soon(self.fail, exchange, shutting_down())
         await asyncio.sleep(0)
         for connection in self._slots.connections():
             connection.abort()

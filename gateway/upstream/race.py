@@ -21,29 +21,25 @@ async def first_success(
 
     The next one begins when ``stagger_s`` have passed or one before has failed, whichever is first. Attempts that are
     too late are cancelled; what they had already reached goes to ``discard``. With none successful, the first
-    ``OSError`` is raised; any other exception is raised at once.
+    attempt's ``OSError`` is raised; any other exception is raised at once.
     """
     if len(attempts) == 1:
         return await attempts[0]()
     waiting = deque(attempts)
+    begun: list[asyncio.Task[T]] = []
     running: set[asyncio.Task[T]] = set()
-    failures: list[OSError] = []
     try:
         while waiting or running:
             if waiting:
-                running.add(asyncio.create_task(waiting.popleft()()))
+                begun.append(asyncio.create_task(waiting.popleft()()))
+                running.add(begun[-1])
             timeout = stagger_s if waiting else None
-            done, _ = await asyncio.wait(running, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                running.discard(task)
-                try:
-                    winner = task.result()
-                except OSError as error:
-                    failures.append(error)
-                else:
+            done, running = await asyncio.wait(running, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            for task in [each for each in begun if each in done]:
+                if not isinstance(task.exception(), OSError):
                     running |= done - {task}
-                    return winner
-        raise failures[0]
+                    return task.result()
+        return begun[0].result()
     finally:
         for task in running:
             task.cancel()

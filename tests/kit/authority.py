@@ -1,6 +1,7 @@
 """A certificate authority for one test run: contexts for peers, and the file a client trusts."""
 
 import ssl
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
@@ -26,9 +27,9 @@ class Authority:
 
     def _issue(self, *names: str, is_expired: bool) -> trustme.LeafCert:
         if is_expired:
-            from datetime import datetime, timezone
+            from datetime import datetime
 
-            return self._authority.issue_cert(*names, not_after=datetime(2001, 1, 1, tzinfo=timezone.utc))
+            return self._authority.issue_cert(*names, not_after=datetime(2001, 1, 1, tzinfo=UTC))
         return self._authority.issue_cert(*names)
 
 

@@ -1,16 +1,18 @@
 """Short ways to ask an ``HttpUpstream`` in tests."""
 
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 from gateway.core.origin import parse_origin
 from gateway.upstream.exchange import HttpExchange
 from gateway.upstream.pool import HttpUpstream
-from tests.kit.receiver import Recorder
+from tests.kit.receiver import PATIENCE_S, Recorder
 
 
 @asynccontextmanager
-async def upstream_to(address: int | str, **settings: Any):  # type: ignore[no-untyped-def]
+async def upstream_to(address: int | str, **settings: Any) -> AsyncIterator[HttpUpstream]:
     """An upstream for the loopback port or base URL ``address``; closed at the end."""
     url = f"http://127.0.0.1:{address}/v1" if isinstance(address, int) else address
     upstream = HttpUpstream(parse_origin(url), **settings)
@@ -26,3 +28,10 @@ def ask(
     receiver = receiver or Recorder()
     head = upstream.request_head("POST", "/chat", [("Authorization", "Bearer sk-test")])
     return upstream.send(head, body, receiver, streamed=streamed), receiver
+
+
+async def until(is_true: Callable[[], object]) -> None:
+    """Wait for something that tells nobody when it happens."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not is_true():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)

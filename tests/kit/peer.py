@@ -35,6 +35,7 @@ class PeerConnection:
     async def send(self, data: bytes) -> None:
         self.writer.write(data)
         await self.writer.drain()
+        await asyncio.sleep(0)  # ``drain`` need not wait, and a script that never waits would stop the other side
 
     async def answer(self, response: bytes = OK) -> bytes:
         """Take one request and answer it; the request."""
@@ -67,7 +68,7 @@ Script = Callable[[PeerConnection], Awaitable[Any]]
 class Peer:
     """Runs ``script`` for every connection; each closes when its script returns. What a script raises fails the test.
 
-        async with Peer(script) as peer: ... peer.port
+    async with Peer(script) as peer: ... peer.port
     """
 
     def __init__(self, script: Script, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
@@ -87,7 +88,8 @@ class Peer:
         if kind is not None:
             for task in self._tasks:
                 task.cancel()
-        results = await asyncio.gather(*self._tasks, return_exceptions=True)
+        async with asyncio.timeout(PATIENCE_S):
+            results = await asyncio.gather(*self._tasks, return_exceptions=True)
         for connection in self.connections:
             connection.writer.transport.abort()
         await asyncio.sleep(0)

@@ -7,10 +7,11 @@ It runs in threads, so that a test may use any client, blocking or not, against 
         ...
         assert [request.body for request in upstream.requests] == [...]
 
-Answers are given in the order they were written down; the last one is given again and again. Requests for the model list
-have a script of their own, because the gateway asks for it by itself.
+Answers are given in the order they were written down; the last one is given again and again. Requests for the model
+list have a script of their own, because the gateway asks for it by itself.
 """
 
+import contextlib
 import json
 import re
 import socket
@@ -115,11 +116,15 @@ def stream(
     content_type: str = "text/event-stream; charset=utf-8",
     status: int = 200,
 ) -> Answer:
-    """A chunked answer: each piece is a chunk of its own, and the last chunk follows unless a ``Step`` ends it."""
+    """A chunked answer: each piece is a chunk of its own, the first comes together with the head, and the last chunk
+    follows unless a ``Step`` ends it."""
     fields = [("Content-Type", content_type), *headers, ("Transfer-Encoding", "chunked")]
     framed = [_chunk(piece) if isinstance(piece, bytes) else piece for piece in pieces if piece != b""]
     is_whole = not any(isinstance(piece, Step) for piece in pieces)
-    return Answer((_head(status, fields, "Status"), *framed, *([b"0\r\n\r\n"] if is_whole else [])))
+    head = _head(status, fields, "Status")
+    if framed and isinstance(framed[0], bytes):
+        head += framed.pop(0)
+    return Answer((head, *framed, *([b"0\r\n\r\n"] if is_whole else [])))
 
 
 def _head(status: int, fields: Iterable[tuple[str, str]], reason: str) -> bytes:
@@ -147,6 +152,7 @@ class ScriptedUpstream:
         self._failures: list[BaseException] = []
         self._is_closing = False
         self.requests: list[Request] = []
+        self.history: list[Request] = []  # all of them, never forgotten
         self.list_requests: list[Request] = []
         self.connections = 0
         self.closed = threading.Event()
@@ -164,10 +170,8 @@ class ScriptedUpstream:
         with self._lock:
             sockets = [self._listener, *self._sockets]
         for sock in sockets:
-            try:
+            with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
         self._listener.close()
         self._thread.join(PATIENCE_S)
         if self._failures and kind is None:
@@ -235,6 +239,7 @@ class ScriptedUpstream:
         is_list = request.method == "GET" and request.path.partition("?")[0].endswith("/models")
         with self._lock:
             (self.list_requests if is_list else self.requests).append(request)
+            self.history.append(request)
             answers = self._list_answers if is_list else self._answers
             if not answers:
                 return reply(b'{"error":{"message":"nothing is scripted"}}', 404)
@@ -296,7 +301,7 @@ def _read_request(file: Any, connection: int) -> Request | None:
 
 
 def config_for(upstream: ScriptedUpstream, **instances: dict[str, Any]) -> str:
-    """A configuration whose providers are all played by ``upstream``. An underscore in a name stands for a dash; nothing is
-    retried unless an instance says so."""
+    """A configuration whose providers are all played by ``upstream``. An underscore in a name stands for a dash;
+    nothing is retried unless an instance says so."""
     common = {"api_key": KEY, "base_url": upstream.base_url, "retry": {"attempts": 1}}
     return json.dumps({"providers": {name.replace("_", "-"): {**common, **own} for name, own in instances.items()}})

@@ -12,8 +12,8 @@ from tests.kit.source import ROOT, Source, calls, dotted, imports, is_in, projec
 # Libraries with exceptions of their own, and the operating system: named at the edges and mapped to our errors there,
 # so that nobody else has to know what can go wrong inside them.
 EDGES = (
-    *("gateway.server", "gateway.call", "gateway.upstream.*", "gateway.telemetry.*", "gateway.discovery"),
-    *("gateway.app", "gateway.cli", "gateway.workers", "gateway.config.load", "gateway.config.document"),
+    *("gateway.server", "gateway.connection", "gateway.call", "gateway.upstream.*", "gateway.telemetry.*"),
+    *("gateway.discovery", "gateway.app", "gateway.cli", "gateway.workers", "gateway.config.load", "gateway.config.document"),
 )
 EDGE_LIBRARIES = ("aiohttp", "httptools", "multidict", "yarl", "ssl", "socket", "prometheus_client", "yaml", "uvloop")
 EDGE_ERRORS = re.compile(

@@ -50,7 +50,10 @@ LAYERS = (
     Layer("gateway.plan", ("gateway.core.*", *CONTRACTS, "gateway.targets", "gateway.flow")),
     Layer("gateway.flow", ("gateway.core.*", *CONTRACTS)),
     Layer("gateway.targets", ("gateway.core.*", *CONTRACTS, "gateway.telemetry.*")),
-    Layer("gateway.server", ("gateway.core.*", "gateway.upstream.contract", "gateway.config.settings", "gateway.call")),
+    Layer("gateway.server", ("gateway.core.*", "gateway.config.settings", "gateway.call", "gateway.connection")),
+    Layer(
+        "gateway.connection", ("gateway.core.*", "gateway.upstream.contract", "gateway.config.settings", "gateway.call")
+    ),
     Layer("gateway.call", ("gateway.core.*", "gateway.upstream.contract")),
     Layer("gateway.endpoints", ("gateway.core.*",)),
     # --- the wings

@@ -81,7 +81,9 @@ def test_a_listed_model_looks_as_clients_expect(upstreams: list[ScriptedUpstream
 
 def test_the_list_of_another_api_is_understood(upstreams: list[ScriptedUpstream]) -> None:
     model = {"type": "model", "id": "claude-x", "display_name": "X", "created_at": "2026-01-02T03:04:05Z"}
-    upstreams[0].answer_lists(reply({"data": [model], "has_more": False, "first_id": "claude-x", "last_id": "claude-x"}))
+    upstreams[0].answer_lists(
+        reply({"data": [model], "has_more": False, "first_id": "claude-x", "last_id": "claude-x"})
+    )
     upstreams[1].list_models("gpt-x")
     with Gateway(config(anthropic=upstreams[0], openai=upstreams[1])) as running:
         settle(running)
@@ -106,7 +108,12 @@ def test_the_simulator_lists_its_models(path: str) -> None:
 
 @pytest.mark.parametrize(
     "asked",
-    ["org/deep/model:free", "openai/org/deep/model:free", "org%2Fdeep%2Fmodel%3Afree", "openai%2Forg%2Fdeep%2Fmodel:free"],
+    [
+        "org/deep/model:free",
+        "openai/org/deep/model:free",
+        "org%2Fdeep%2Fmodel%3Afree",
+        "openai%2Forg%2Fdeep%2Fmodel:free",
+    ],
 )
 def test_one_model_is_found_by_an_id_with_slashes(upstreams: list[ScriptedUpstream], asked: str) -> None:
     fixed = {"base_url": upstreams[0].base_url, "models": ["org/deep/model:free"]}

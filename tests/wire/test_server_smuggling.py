@@ -25,7 +25,13 @@ TIDIED = {
 
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[Gateway]:
-    # a vector that leaves its body open is waited for as briefly as possible
+    with Gateway() as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="module")
+def impatient() -> Iterator[Gateway]:
+    """An attack that leaves something open is waited for as briefly as possible."""
     with Gateway(SLUICE_SERVER__HEADER_TIMEOUT="1ms", SLUICE_SERVER__BODY_TIMEOUT="1ms") as gateway:
         yield gateway
 
@@ -50,33 +56,34 @@ def assert_refused(vector: Vector, responses: list[Response]) -> None:
         served.append(last)
     else:
         assert last.status in (400, 408, 417, 501, 505)
-        assert last.error["type"] == "invalid_request_error"
+        assert last.error["code"] in ("bad_request_head", "invalid_request", "request_timeout")
         assert last.headers["connection"] == "close"
     assert len(served) == vector.served
     assert all(r.json == {"status": "ok"} for r in served)
 
 
 @pytest.mark.parametrize("vector", vectors("reject"))
-def test_an_attack_is_refused_and_nothing_behind_it_is_answered(gateway: Gateway, vector: Vector) -> None:
-    assert_refused(vector, exchange(gateway, whole(vector.data + FOLLOWER)))
+def test_an_attack_is_refused_and_nothing_behind_it_is_answered(impatient: Gateway, vector: Vector) -> None:
+    assert_refused(vector, exchange(impatient, whole(vector.data + FOLLOWER)))
 
 
 @pytest.mark.parametrize("vector", [p for p in vectors("reject") if p.id not in TIDIED])
-def test_an_attack_in_pieces_is_refused_as_well(gateway: Gateway, vector: Vector) -> None:
+def test_an_attack_in_pieces_is_refused_as_well(impatient: Gateway, vector: Vector) -> None:
     end = len(vector.data)
-    assert_refused(vector, exchange(gateway, cut_at(vector.data + FOLLOWER, [end // 2, end - 2, end])))
+    assert_refused(vector, exchange(impatient, cut_at(vector.data + FOLLOWER, [end // 2, end - 2, end])))
 
 
 @pytest.mark.parametrize("vector", vectors("accept"))
 def test_a_harmless_neighbour_is_served(gateway: Gateway, vector: Vector) -> None:
-    last = request("GET", "/health", Connection="close")
+    # nothing may follow a request that closes the connection itself
+    last = b"" if b"HTTP/1.0" in vector.data else request("GET", "/health", Connection="close")
     end = len(vector.data)
     for pieces in (whole(vector.data + last), cut_at(vector.data + last, [end // 2, end - 2, end])):
         responses = exchange(gateway, pieces)
         assert [r.status for r in responses] == [200] * len(responses)
-        # what closes its connection leaves the last one unanswered
-        is_closed = responses[vector.served - 1].headers.get("connection") == "close"
-        assert len(responses) == vector.served + (not is_closed)
+        # a chunked request is the last of its connection
+        is_over = responses[vector.served - 1].headers.get("connection") == "close"
+        assert len(responses) == vector.served + (not is_over)
 
 
 def test_requests_byte_by_byte_are_served_in_order(gateway: Gateway) -> None:

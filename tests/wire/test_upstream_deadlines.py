@@ -8,7 +8,7 @@ from gateway.core.deadlines import Timeouts
 from gateway.core.errors import UpstreamTimeout
 from gateway.upstream.resolve import Resolver
 from gateway.upstream.slots import PoolLimits
-from tests.kit.client import ask, upstream_to
+from tests.kit.client import ask, until, upstream_to
 from tests.kit.loops import on_both_loops
 from tests.kit.peer import OK, Peer, PeerConnection
 
@@ -190,7 +190,6 @@ async def test_the_sweep_rests_without_requests_and_wakes_with_the_next() -> Non
         timeouts = Timeouts(headers=SHORT)
         async with upstream_to(peer.port, timeouts=timeouts) as upstream:
             await ask(upstream)[1].ended()
-            while upstream._sweep_timer is not None:
-                await asyncio.sleep(0.01)
+            await until(lambda: not (upstream._sweep_timer is not None))
             error = await ask(upstream)[1].failed()
             assert isinstance(error, UpstreamTimeout)

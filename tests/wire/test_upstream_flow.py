@@ -7,10 +7,9 @@ import pytest
 
 from gateway.core.errors import UpstreamBroken, UpstreamError
 from gateway.upstream.contract import RawHeaders
-from gateway.upstream.exchange import HttpExchange
 from gateway.upstream.resolve import Resolver
 from gateway.upstream.slots import PoolLimits
-from tests.kit.client import ask, upstream_to
+from tests.kit.client import ask, until, upstream_to
 from tests.kit.loops import collect_unhandled, on_both_loops
 from tests.kit.peer import OK, Peer, PeerConnection, serve
 from tests.kit.receiver import Recorder
@@ -84,8 +83,7 @@ async def test_an_exchange_paused_before_it_is_connected_reads_only_when_resumed
     async with Peer(serve(OK)) as peer, upstream_to(peer.port) as upstream:
         exchange, answer = ask(upstream)
         exchange.pause_reading()
-        while not peer.connections:
-            await asyncio.sleep(0.001)
+        await until(lambda: peer.connections)
         await asyncio.sleep(0.02)
         assert not answer.status
         exchange.resume_reading()
@@ -123,8 +121,7 @@ async def test_cancelling_before_the_answer_closes_the_socket() -> None:
 
     async with Peer(waits) as peer, upstream_to(peer.port) as upstream:
         exchange, answer = ask(upstream)
-        while not peer.connections or upstream.statistics().open:
-            await asyncio.sleep(0.001)
+        await until(lambda: peer.connections and not upstream.statistics().open)
     assert not answer.is_over
 
 
@@ -156,8 +153,7 @@ async def test_cancelling_while_the_name_is_looked_up() -> None:
         exchange, answer = ask(upstream)
         await looking.wait()
         exchange.cancel()
-        while upstream.statistics().open:
-            await asyncio.sleep(0)
+        await until(lambda: not upstream.statistics().open)
     assert not answer.is_over
 
 
@@ -173,8 +169,7 @@ async def test_cancelling_as_soon_as_the_socket_is_there() -> None:
     async with Peer(accepts) as peer, upstream_to(peer.port) as upstream:
         exchange, answer = ask(upstream)
         await accepted.wait()
-        while upstream.statistics().open:
-            await asyncio.sleep(0.001)
+        await until(lambda: not upstream.statistics().open)
     assert not answer.is_over
 
 

@@ -52,7 +52,12 @@ VALID = [
         b"hi",
         KEPT,
     ),
-    ("an upgrade offered", response("Upgrade: h2c", "Connection: upgrade", "Content-Length: 2", body=b"hi"), b"hi", KEPT),
+    (
+        "an upgrade offered",
+        response("Upgrade: h2c", "Connection: upgrade", "Content-Length: 2", body=b"hi"),
+        b"hi",
+        KEPT,
+    ),
     ("continue first", response(status="HTTP/1.1 100 Continue") + OK, b"ok", KEPT),
     ("early hints first", response("Link: </a>", status="HTTP/1.1 103 Early Hints") + OK, b"ok", KEPT),
     ("an unknown 1xx first", response("A: b", status="HTTP/1.1 199 ?") + OK, b"ok", KEPT),

@@ -5,7 +5,7 @@ import asyncio
 from gateway.core.deadlines import Timeouts
 from gateway.core.errors import UpstreamBroken, UpstreamTimeout, UpstreamUnreachable
 from gateway.upstream.slots import PoolLimits
-from tests.kit.client import ask, upstream_to
+from tests.kit.client import ask, until, upstream_to
 from tests.kit.loops import on_both_loops
 from tests.kit.peer import OK, Peer, PeerConnection, Script
 from tests.kit.receiver import Recorder
@@ -170,8 +170,7 @@ async def test_an_idle_connection_that_the_provider_closes_is_forgotten() -> Non
 
     async with Peer(first_connection(answers_and_leaves, answers)) as peer, upstream_to(peer.port) as upstream:
         await ask(upstream)[1].ended()
-        while upstream.statistics().open:
-            await asyncio.sleep(0.001)
+        await until(lambda: not upstream.statistics().open)
         assert upstream.statistics().idle == 0
         await ask(upstream)[1].ended()
 
@@ -185,8 +184,7 @@ async def test_a_half_closed_idle_connection_is_closed() -> None:
 
     async with Peer(half_closes) as peer, upstream_to(peer.port) as upstream:
         await ask(upstream)[1].ended()
-        while upstream.statistics().open:
-            await asyncio.sleep(0.001)
+        await until(lambda: not upstream.statistics().open)
 
 
 @on_both_loops
@@ -213,8 +211,7 @@ async def test_unasked_bytes_on_an_idle_connection_close_it() -> None:
     async with Peer(first_connection(speaks, answers)) as peer, upstream_to(peer.port) as upstream:
         await ask(upstream)[1].ended()
         speak.set()
-        while upstream.statistics().open:
-            await asyncio.sleep(0.001)
+        await until(lambda: not upstream.statistics().open)
         assert (await ask(upstream)[1].ended()).body == b"ok"
     assert len(peer.connections) == 2
 

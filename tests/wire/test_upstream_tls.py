@@ -11,7 +11,7 @@ from gateway.core.origin import parse_origin
 from gateway.upstream.pool import HttpUpstream
 from gateway.upstream.resolve import Resolver
 from tests.kit.authority import authority
-from tests.kit.client import ask, upstream_to
+from tests.kit.client import ask, until, upstream_to
 from tests.kit.loops import on_both_loops
 from tests.kit.peer import OK, Peer, PeerConnection
 
@@ -64,9 +64,11 @@ async def test_a_large_body_over_tls(ca_file: str) -> None:
         await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         await connection.gone()
 
-    async with Peer(answers, tls=authority().server("127.0.0.1")) as peer:
-        async with upstream_to(f"https://127.0.0.1:{peer.port}", ca_file=ca_file) as upstream:
-            answer = await ask(upstream, body)[1].ended()
+    async with (
+        Peer(answers, tls=authority().server("127.0.0.1")) as peer,
+        upstream_to(f"https://127.0.0.1:{peer.port}", ca_file=ca_file) as upstream,
+    ):
+        answer = await ask(upstream, body)[1].ended()
     assert answer.body == body
     assert seen[0].endswith(body)
 
@@ -102,11 +104,13 @@ async def test_a_peer_that_speaks_no_tls(ca_file: str) -> None:
     async def speaks_plainly(connection: PeerConnection) -> None:
         await connection.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
-    async with Peer(speaks_plainly) as peer:
-        async with upstream_to(f"https://127.0.0.1:{peer.port}", ca_file=ca_file) as upstream:
-            error = await ask(upstream)[1].failed()
-            assert type(error) is UpstreamUnreachable
-            assert error.message == "No TLS connection to the provider could be made."
+    async with (
+        Peer(speaks_plainly) as peer,
+        upstream_to(f"https://127.0.0.1:{peer.port}", ca_file=ca_file) as upstream,
+    ):
+        error = await ask(upstream)[1].failed()
+        assert type(error) is UpstreamUnreachable
+        assert error.message == "No TLS connection to the provider could be made."
 
 
 @on_both_loops
@@ -114,9 +118,11 @@ async def test_a_peer_that_leaves_during_the_handshake(ca_file: str) -> None:
     async def leaves(connection: PeerConnection) -> None:
         await connection.reader.read(1)
 
-    async with Peer(leaves) as peer:
-        async with upstream_to(f"https://127.0.0.1:{peer.port}", ca_file=ca_file) as upstream:
-            assert type(await ask(upstream)[1].failed()) is UpstreamUnreachable
+    async with (
+        Peer(leaves) as peer,
+        upstream_to(f"https://127.0.0.1:{peer.port}", ca_file=ca_file) as upstream,
+    ):
+        assert type(await ask(upstream)[1].failed()) is UpstreamUnreachable
 
 
 @on_both_loops
@@ -127,13 +133,14 @@ async def test_cancelling_during_the_handshake_closes_the_socket(ca_file: str) -
         while await connection.reader.read(65536):
             pass
 
-    async with Peer(says_nothing) as peer:
-        async with upstream_to(f"https://127.0.0.1:{peer.port}", ca_file=ca_file) as upstream:
-            exchange, answer = ask(upstream)
-            while not peer.connections:
-                await asyncio.sleep(0.001)
-            await peer.finished()
-            assert upstream.statistics().open == 0
+    async with (
+        Peer(says_nothing) as peer,
+        upstream_to(f"https://127.0.0.1:{peer.port}", ca_file=ca_file) as upstream,
+    ):
+        exchange, answer = ask(upstream)
+        await until(lambda: peer.connections)
+        await peer.finished()
+        assert upstream.statistics().open == 0
     assert not answer.is_over
 
 
@@ -143,12 +150,14 @@ async def test_cancelling_a_stream_closes_the_socket(ca_file: str) -> None:
         await connection.answer(STREAM)
         await connection.gone()
 
-    async with Peer(streams, tls=authority().server("127.0.0.1")) as peer:
-        async with upstream_to(f"https://127.0.0.1:{peer.port}", ca_file=ca_file) as upstream:
-            exchange, answer = ask(upstream, streamed=True)
-            await answer.started()
-            exchange.cancel()
-            await peer.finished()
+    async with (
+        Peer(streams, tls=authority().server("127.0.0.1")) as peer,
+        upstream_to(f"https://127.0.0.1:{peer.port}", ca_file=ca_file) as upstream,
+    ):
+        exchange, answer = ask(upstream, streamed=True)
+        await answer.started()
+        exchange.cancel()
+        await peer.finished()
     assert not answer.is_over
 
 
@@ -157,9 +166,11 @@ async def test_a_body_without_length_ends_with_the_farewell_of_tls(ca_file: str)
     async def streams(connection: PeerConnection) -> None:
         await connection.answer(STREAM)
 
-    async with Peer(streams, tls=authority().server("127.0.0.1")) as peer:
-        async with upstream_to(f"https://127.0.0.1:{peer.port}", ca_file=ca_file) as upstream:
-            assert (await ask(upstream)[1].ended()).body == b"data: 1\n\n"
+    async with (
+        Peer(streams, tls=authority().server("127.0.0.1")) as peer,
+        upstream_to(f"https://127.0.0.1:{peer.port}", ca_file=ca_file) as upstream,
+    ):
+        assert (await ask(upstream)[1].ended()).body == b"data: 1\n\n"
 
 
 @on_both_loops
@@ -169,10 +180,12 @@ async def test_a_body_without_length_is_cut_when_the_farewell_is_missing(ca_file
         await answer.has(9)
         connection.writer.transport.abort()
 
-    async with Peer(is_cut_off, tls=authority().server("127.0.0.1")) as peer:
-        async with upstream_to(f"https://127.0.0.1:{peer.port}", ca_file=ca_file) as upstream:
-            _, answer = ask(upstream)
-            assert type(await answer.failed()) is UpstreamBroken
+    async with (
+        Peer(is_cut_off, tls=authority().server("127.0.0.1")) as peer,
+        upstream_to(f"https://127.0.0.1:{peer.port}", ca_file=ca_file) as upstream,
+    ):
+        _, answer = ask(upstream)
+        assert type(await answer.failed()) is UpstreamBroken
 
 
 @on_both_loops
@@ -185,18 +198,20 @@ async def test_backpressure_reaches_through_tls(ca_file: str) -> None:
         except (ConnectionError, ssl.SSLError):
             pass
 
-    async with Peer(floods, tls=authority().server("127.0.0.1")) as peer:
-        async with upstream_to(f"https://127.0.0.1:{peer.port}", ca_file=ca_file) as upstream:
-            exchange, answer = ask(upstream, streamed=True)
-            await answer.has(100_000)
-            exchange.pause_reading()
-            await asyncio.sleep(0.02)
-            held = len(answer.body)
-            await asyncio.sleep(0.05)
-            assert len(answer.body) == held
-            exchange.resume_reading()
-            await answer.has(held + 1_000_000)
-            exchange.cancel()
+    async with (
+        Peer(floods, tls=authority().server("127.0.0.1")) as peer,
+        upstream_to(f"https://127.0.0.1:{peer.port}", ca_file=ca_file) as upstream,
+    ):
+        exchange, answer = ask(upstream, streamed=True)
+        await answer.has(100_000)
+        exchange.pause_reading()
+        await asyncio.sleep(0.02)
+        held = len(answer.body)
+        await asyncio.sleep(0.05)
+        assert len(answer.body) == held
+        exchange.resume_reading()
+        await answer.has(held + 1_000_000)
+        exchange.cancel()
 
 
 async def test_an_unusable_authority_file_is_told_at_once(tmp_path: Path) -> None:
@@ -215,8 +230,10 @@ async def test_a_stale_connection_over_tls_is_replaced(ca_file: str) -> None:
         if connection.number == 0:
             await connection.request()
 
-    async with Peer(answers_once, tls=authority().server("127.0.0.1")) as peer:
-        async with upstream_to(f"https://127.0.0.1:{peer.port}", ca_file=ca_file) as upstream:
-            await ask(upstream)[1].ended()
-            await ask(upstream)[1].ended()
+    async with (
+        Peer(answers_once, tls=authority().server("127.0.0.1")) as peer,
+        upstream_to(f"https://127.0.0.1:{peer.port}", ca_file=ca_file) as upstream,
+    ):
+        await ask(upstream)[1].ended()
+        await ask(upstream)[1].ended()
     assert len(peer.connections) == 2

@@ -83,14 +83,21 @@ def test_an_open_list_does_not_stop_a_qualified_id() -> None:
     assert resolve("a/brand-new", silent("a")) == Route("a", "brand-new", is_listed=False)
 
 
-def test_an_unknown_bare_id_goes_to_the_one_provider_that_has_not_told_its_models() -> None:
-    assert resolve("m", instance("a", "x"), silent("b")) == Route("b", "m", is_listed=False)
+def test_an_unknown_bare_id_goes_to_the_only_provider_while_it_is_silent() -> None:
+    assert resolve("m", silent("a")) == Route("a", "m", is_listed=False)
+    with pytest.raises(ModelNotFound):
+        resolve("m", instance("a", "x"))
+
+
+@pytest.mark.parametrize("others", [(instance("a", "x"),), (silent("a"),), (instance("a", "x"), silent("c"))])
+def test_an_unknown_bare_id_is_not_given_to_whoever_is_silent_beside_others(others: tuple[Instance, ...]) -> None:
+    for order in ((*others, silent("b")), (silent("b"), *others)):
+        with pytest.raises(ModelNotFound, match="not every provider has told its models yet"):
+            resolve("m", *order)
+
+
+def test_a_silent_provider_does_not_hide_what_another_has_listed() -> None:
     assert resolve("x", silent("b"), instance("a", "x")) == Route("a", "x", is_listed=True)
-
-
-def test_an_unknown_bare_id_is_not_guessed_between_two_silent_providers() -> None:
-    with pytest.raises(ModelNotFound, match="not every provider has told its models yet"):
-        resolve("m", silent("a"), silent("b"))
 
 
 @pytest.mark.parametrize("requested", ["nope", "nobody/m", "a/m/", "m ", "M"])

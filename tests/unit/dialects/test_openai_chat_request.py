@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from gateway.core.errors import BadRequest, UnsupportedParameter
 from gateway.core.limits import MAX_MESSAGES, MAX_STOP_SEQUENCES, MAX_TOOLS
 from gateway.core.types import ChatRequest, ResponseFormat, ToolChoice
-from gateway.dialects.contract import Envelope
 from gateway.dialects.openai_chat_request import decode, read_envelope
 
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -38,22 +37,20 @@ def plain(extra: dict[str, msgspec.Raw]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("members", "envelope"),
+    ("members", "told"),
     [
-        ({}, Envelope(model="m")),
-        ({"stream": False}, Envelope(model="m")),
-        ({"stream": None, "stream_options": None}, Envelope(model="m")),
-        ({"stream": True}, Envelope(model="m", stream=True)),
-        (
-            {"stream": True, "stream_options": {"include_usage": True, "new": 1}},
-            Envelope(model="m", stream=True, include_usage=True),
-        ),
-        ({"stream_options": {"include_usage": None}}, Envelope(model="m")),
-        ({"model": "openai/gpt-4o-mini", "temperature": "not ours to judge"}, Envelope(model="openai/gpt-4o-mini")),
+        ({}, ("m", None, False)),
+        ({"stream": False}, ("m", False, False)),
+        ({"stream": None, "stream_options": None}, ("m", None, False)),
+        ({"stream": True}, ("m", True, False)),
+        ({"stream": True, "stream_options": {"include_usage": True, "new": 1}}, ("m", True, True)),
+        ({"stream_options": {"include_usage": None}}, ("m", None, False)),
+        ({"model": "openai/gpt-4o-mini", "temperature": "not ours to judge"}, ("openai/gpt-4o-mini", None, False)),
     ],
 )
-def test_the_envelope_tells_model_and_stream(members, envelope):
-    assert read_envelope(body(**members)) == envelope
+def test_the_envelope_tells_model_and_stream(members, told):
+    envelope = read_envelope(body(**members))
+    assert (envelope.model, envelope.stream, envelope.include_usage) == told
 
 
 BAD_ENVELOPES = [
@@ -472,4 +469,5 @@ def test_the_envelope_judges_like_the_decoder(place, value):
     except BadRequest:
         return
     envelope = read_envelope(data)
-    assert (envelope.model, envelope.stream, envelope.include_usage) == (found.model, found.stream, found.include_usage)
+    told = (envelope.model, envelope.stream is True, envelope.include_usage)
+    assert told == (found.model, found.stream, found.include_usage)

@@ -1,0 +1,50 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.limits import MAX_TUNNEL_HEAD_BYTES
+from gateway.upstream.tunnel import TunnelError, read_tunnel_answer
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 Connection established\r\n\r\n",
+        b"HTTP/1.0 200\r\nVia: 1.1 p\r\nProxy-Agent: x\r\n\r\n",
+        b"HTTP/1.1 299 \r\nContent-Length: 5\r\n\r\n",
+    ],
+)
+def test_an_open_tunnel(answer: bytes) -> None:
+    assert read_tunnel_answer(answer)
+    assert not any(read_tunnel_answer(answer[:i]) for i in range(len(answer)))
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "status"),
+    [
+        (b"HTTP/1.1 407 No\r\n\r\n", "status 407", 407),
+        (b"HTTP/1.1 302 Found\r\nLocation: x\r\n\r\n", "status 302", 302),
+        (b"HTTP/1.1 101 S\r\n\r\n", "status 101", 101),
+        (b"HTTP/2 200\r\n\r\n", "not HTTP", 0),
+        (b"HTTP/1.1 2000 OK\r\n\r\n", "not HTTP", 0),
+        (b"HTTP/1.1 200OK\r\n\r\n", "not HTTP", 0),
+        (b"\r\n\r\n", "not HTTP", 0),
+        (b"220 smtp ready\r\n\r\n", "not HTTP", 0),
+        (b"HTTP/1.1 200 OK\r\n\r\nx", "bytes of its own", 0),
+        (b"HTTP/1.1 200 OK\r\nA: " + b"b" * MAX_TUNNEL_HEAD_BYTES, "too long", 0),
+    ],
+)
+def test_no_tunnel(answer: bytes, reason: str, status: int) -> None:
+    with pytest.raises(TunnelError, match=reason) as caught:
+        read_tunnel_answer(answer)
+    assert caught.value.status == status
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes_are_an_answer_or_the_one_error(data: bytes) -> None:
+    for received in (data, b"HTTP/1.1 200 OK\r\n" + data, data + b"\r\n\r\n"):
+        try:
+            is_open = read_tunnel_answer(received)
+        except TunnelError:
+            continue
+        assert is_open == received.endswith(b"\r\n\r\n")
