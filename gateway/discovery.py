@@ -7,7 +7,7 @@ answered once, only qualified ids reach it.
 import asyncio
 import contextlib
 
-from gateway.core.errors import GatewayError, UpstreamBroken
+from gateway.core.errors import GatewayError, UpstreamBroken, place_of
 from gateway.core.limits import MAX_LISTED_MODELS
 from gateway.core.names import is_model_id
 from gateway.relay import PlainRelay
@@ -18,6 +18,8 @@ from gateway.telemetry.logs import Log
 REFRESH_S = 3600.0
 # A provider that is down is asked again after this, doubling up to the refresh time.
 FIRST_RETRY_S = 5.0
+# A list that takes longer is asked for again later.
+ANSWER_S = 30.0
 # How long a request for an unknown bare id waits for providers that have not answered yet.
 FIRST_ANSWER_WAIT_S = 3.0
 
@@ -55,10 +57,12 @@ class Discovery:
         is_first, retry_s = True, FIRST_RETRY_S
         while True:
             try:
-                await self._ask(instance)
+                async with asyncio.timeout(ANSWER_S):
+                    await self._ask(instance)
                 wait_s, retry_s = REFRESH_S, FIRST_RETRY_S
-            except GatewayError as error:
-                self._log.say("model list not available", provider=instance.name, error=error.message)
+            except Exception as error:
+                reason = error.message if isinstance(error, GatewayError) else place_of(error)
+                self._log.say("model list not available", provider=instance.name, error=reason)
                 wait_s, retry_s = retry_s, min(retry_s * 2, REFRESH_S)
             if is_first:
                 is_first = False

@@ -20,8 +20,8 @@ _TOKENS = (TextDelta, ReasoningDelta, ToolCallDelta, RefusalDelta, ContentDelta)
 
 
 class Flow(Protocol):
-    """What a stream passes through on its way to the client: an observer, or a translation. ``is_fault_told`` says that the
-    forwarded bytes already tell the ``fault``."""
+    """What a stream passes through on its way to the client: an observer, or a translation. ``is_fault_told`` says that
+    the forwarded bytes already tell the ``fault``."""
 
     usage: Usage | None
     finish_reason: str | None

@@ -4,8 +4,8 @@
                                                                   └──── settle, always
 
 What is decided is decided by pure functions; this file calls them in order and acts on what they say. It never learns
-which provider it talks to: bytes go through when the client's dialect is the provider's, and through the core types when
-it is not.
+which provider it talks to: bytes go through when the client's dialect is the provider's, and through the core types
+when it is not.
 """
 
 import asyncio
@@ -183,7 +183,8 @@ class Pipeline:
             relay = make_relay(self._loop)
             record.attempts += 1
             started_at = monotonic()
-            exchange = relay.exchange = instance.upstream.send(plan.head, plan.body, relay, streamed=plan.is_stream)
+            head = plan.request_head()
+            exchange = relay.exchange = instance.upstream.send(head, plan.body, relay, streamed=plan.is_stream)
             if plan.is_stream:
                 call.attach(exchange)
             timer = None if give_up_at is None else self._give_up_later(relay, give_up_at - started_at)

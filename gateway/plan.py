@@ -1,14 +1,14 @@
 """How one request is carried to one target: the bytes to send, and how the answer comes back. No I/O.
 
-When the client's dialect is the surface's, the body goes up as received but for the model id (and the request for usage in
-a stream), and an observer watches the answer. Otherwise the core types stand between the two.
+When the client's dialect is the surface's, the body goes up as received but for the model id (and the request for usage
+in a stream), and an observer watches the answer. Otherwise the core types stand between the two.
 """
 
 from collections.abc import Mapping
 
 from msgspec import Struct
 
-from gateway.core.errors import BadRequest, NotFound, UpstreamBroken
+from gateway.core.errors import BadRequest, NotFound, UpstreamBroken, UpstreamError, UpstreamRefused
 from gateway.core.jsonguard import guarded, replace_model, request_stream_usage
 from gateway.core.names import is_header_value
 from gateway.core.types import Event, Fault, Finish, UsageReport
@@ -19,11 +19,11 @@ from providers.contract import Summary, Translator
 
 
 class Plan(Struct):
-    """``head`` lacks only the length of ``body``. ``encoder`` and ``translator`` are None on the way through, where bytes
-    are not translated. ``dropped`` names client fields that the provider has no place for."""
+    """``extra_head`` are header lines of this request alone. ``encoder`` and ``translator`` are None on the way
+    through, where bytes are not translated. ``dropped`` names client fields that the provider has no place for."""
 
     target: Target
-    head: bytes
+    extra_head: bytes
     body: bytes
     is_stream: bool
     strips_usage: bool = False
@@ -33,7 +33,11 @@ class Plan(Struct):
 
     def forget_request(self) -> None:
         """It will not be sent again."""
-        self.head = self.body = b""
+        self.extra_head = self.body = b""
+
+    def request_head(self) -> bytes:
+        """The head but for the length of ``body``. Every attempt asks anew: several keys take turns."""
+        return self.target.head() + self.extra_head
 
     def flow(self) -> Flow:
         """What a streamed answer passes through."""
@@ -62,23 +66,23 @@ class Plan(Struct):
 def make_plan(
     target: Target, dialect: Dialect, envelope: Envelope, body: bytes, headers: Mapping[str, str], now: float
 ) -> Plan:
-    """``headers`` are the client's, ``now`` is a Unix time. Raises ``BadRequest``, ``UnsupportedParameter`` or ``NotFound``."""
+    """``headers`` are the client's, ``now`` is a Unix time. Raises ``BadRequest`` or ``NotFound``."""
     surface = target.surface
-    head = target.head()
-    if surface.forwarded_headers:
-        head += _forwarded(target, headers)
+    extra_head = _forwarded(target, headers) if surface.forwarded_headers else b""
     if surface.dialect is not dialect.name:
-        return _translated(target, dialect, envelope, body, head, now)
+        return _translated(target, dialect, envelope, body, extra_head, now)
     if envelope.model != target.model:
         body = replace_model(body, target.model)
     is_stream = envelope.stream is True
     strips_usage = is_stream and surface.asks_stream_usage and not envelope.include_usage
     if strips_usage:
         body = request_stream_usage(body)
-    return Plan(target, head, body, is_stream, strips_usage)
+    return Plan(target, extra_head, body, is_stream, strips_usage)
 
 
-def _translated(target: Target, dialect: Dialect, envelope: Envelope, body: bytes, head: bytes, now: float) -> Plan:
+def _translated(
+    target: Target, dialect: Dialect, envelope: Envelope, body: bytes, extra_head: bytes, now: float
+) -> Plan:
     translator = target.surface.translator
     if translator is None or dialect.decode is None or dialect.encoder is None:
         raise NotFound(f"Provider {target.instance.name!r} does not offer this endpoint.")
@@ -86,7 +90,7 @@ def _translated(target: Target, dialect: Dialect, envelope: Envelope, body: byte
     encoder = dialect.encoder(envelope.model, envelope.include_usage, int(now))
     extra = "".join(f"{name}: {value}\r\n" for name, value in request.headers).encode("latin-1")
     return Plan(
-        target, head + extra, request.body, envelope.stream is True, False, translator, encoder, request.dropped
+        target, extra_head + extra, request.body, envelope.stream is True, False, translator, encoder, request.dropped
     )
 
 
@@ -106,8 +110,25 @@ def _forwarded(target: Target, headers: Mapping[str, str]) -> bytes:
 def _summarise(events: list[Event], instance: ProviderInstance) -> Summary:
     last = events[-1]
     if isinstance(last, Fault):
-        error = UpstreamBroken(instance.scrub(last.message.encode()).decode())
-        error.status = last.status
-        raise error
+        raise fault_error(last, instance)
     usage = next((event.usage for event in reversed(events) if isinstance(event, UsageReport)), None)
     return Summary(usage, last.reason.value if isinstance(last, Finish) else None)
+
+
+def fault_error(fault: Fault, instance: ProviderInstance) -> UpstreamError:
+    """What it means that a provider which had answered 200 then told an error, or broke off."""
+    message = instance.scrub(fault.message.encode()).decode()
+    error: UpstreamError
+    if fault.native_type:
+        error = UpstreamRefused(
+            message,
+            upstream_status=fault.status,
+            retryable=fault.status >= 500 or fault.status == 429,
+            native_type=fault.native_type,
+        )
+    else:
+        error = UpstreamBroken(message)
+        error.status = fault.status
+        error.retryable = fault.status >= 500 or fault.status == 429
+    error.provider = instance.name
+    return error

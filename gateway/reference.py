@@ -29,7 +29,7 @@ def error_codes() -> str:
     rows = [
         (f"`{kind.code}`", str(kind.status), kind.source, _first_sentence(kind.__doc__))
         for kind in _family(errors.GatewayError)
-        if "code" in vars(kind) and kind not in (errors.GatewayError, errors.UpstreamError)  # these two are never raised
+        if "code" in vars(kind) and kind not in (errors.GatewayError, errors.UpstreamError)
     ]
     return _table(("code", "status", "source", "meaning"), rows)
 

@@ -14,7 +14,7 @@ from gateway.core.errors import GatewayError, Internal, UpstreamBroken, Upstream
 from gateway.core.limits import MAX_ERROR_BODY_BYTES, MAX_UPSTREAM_BODY_BYTES
 from gateway.core.types import Fault
 from gateway.dialects.contract import Dialect
-from gateway.plan import Plan
+from gateway.plan import Plan, fault_error
 from gateway.telemetry.record import Record, milliseconds
 from gateway.upstream.contract import Exchange, RawHeaders
 
@@ -91,8 +91,8 @@ class PlainRelay:
 class StreamRelay(PlainRelay):
     """Streams a successful event stream; collects anything else, as an error's status can still be told.
 
-    The response head waits for the first event: a provider that opens a stream only to report an error in it gets a real
-    status. What goes wrong after that is noted in ``record``.
+    The response head waits for the first event: a provider that opens a stream only to report an error in it gets a
+    real status. What goes wrong after that is noted in ``record``.
     """
 
     def __init__(
@@ -171,9 +171,7 @@ class StreamRelay(PlainRelay):
 
     def _take_fault(self, fault: Fault, out: bytes) -> None:
         instance = self._plan.target.instance
-        error = UpstreamBroken(instance.scrub(fault.message.encode()).decode())
-        error.status = fault.status
-        error.retryable = fault.status >= 500 or fault.status == 429
+        error = fault_error(fault, instance)
         if self._call.has_started and self._flow.is_fault_told:
             # the provider's own words; whatever it still sends after them is its own too
             self._note_error(error)

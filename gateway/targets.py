@@ -1,7 +1,7 @@
 """Where requests can go: configured provider instances, and for each model the prepared parts of a request to it.
 
-A ``Target`` is made once per model and kept: head bytes with credentials, response header lines, counters. A request on the
-hot path then only looks it up.
+A ``Target`` is made once per model and kept: head bytes with credentials, response header lines, counters. A request on
+the hot path then only looks it up.
 """
 
 from collections.abc import Container, Sequence

@@ -1,8 +1,8 @@
 """What a provider is: a frozen record plus at most a few pure functions.
 
-A provider's file holds one ``PROVIDER`` record. Each capability it offers is a ``Surface``: a path and the dialect spoken
-there. When the client's dialect is the surface's, bytes are forwarded and a ``StreamObserver`` watches them; otherwise the
-surface's ``Translator`` turns the core types into the provider's bytes and back.
+A provider's file holds one ``PROVIDER`` record. Each capability it offers is a ``Surface``: a path and the dialect
+spoken there. When the client's dialect is the surface's, bytes are forwarded and a ``StreamObserver`` watches them;
+otherwise the surface's ``Translator`` turns the core types into the provider's bytes and back.
 """
 
 import re
@@ -92,8 +92,8 @@ class Transducer(Protocol):
 class Translator(Struct, frozen=True):
     """The three pure functions between the core types and one provider's chat surface.
 
-    ``to_wire(request, model)`` raises ``UnsupportedParameter`` or ``BadRequest``. ``read_answer(body)`` gives the events
-    of a plain answer, last a ``Finish`` or ``Fault``, and never raises.
+    ``to_wire(request, model)`` raises ``UnsupportedParameter`` or ``BadRequest``. ``read_answer(body)`` gives the
+    events of a plain answer, last a ``Finish`` or ``Fault``, and never raises.
     """
 
     to_wire: Callable[[ChatRequest, str], ProviderRequest]
@@ -121,9 +121,9 @@ def bearer(key: Secret) -> tuple[Header, ...]:
 class Provider(Struct, frozen=True, kw_only=True):
     """Everything the gateway knows of a provider type.
 
-    ``read_error(status, headers, body)`` maps an error answer; ``headers`` are lower-cased. ``read_models(body)`` reads the
-    answer of ``models_path`` (``ValueError`` when it is none); ``observer(strip_usage)`` and ``read_summary(body)`` watch
-    answers of OpenAI-shaped surfaces.
+    ``read_error(status, headers, body)`` maps an error answer; ``headers`` are lower-cased. ``read_models(body)`` reads
+    the answer of ``models_path`` (``ValueError`` when it is none); ``observer(strip_usage)`` and ``read_summary(body)``
+    watch answers of OpenAI-shaped surfaces.
     """
 
     name: str
@@ -145,8 +145,8 @@ class Provider(Struct, frozen=True, kw_only=True):
 
 
 class Script(Struct):
-    """What an in-process provider will do: answer with ``status`` after ``delay_s``, send each ``(delay_s, bytes)`` chunk,
-    then end, or break the connection when ``is_cut``."""
+    """What an in-process provider will do: answer with ``status`` after ``delay_s``, send each ``(delay_s, bytes)``
+    chunk, then end, or break the connection when ``is_cut``."""
 
     status: int
     content_type: str
@@ -173,8 +173,9 @@ class Rule(Struct, frozen=True):
 
 
 def apply_rules(rules: Mapping[str, Rule], extra: Extra, provider: str) -> list[str]:
-    """The names of dropped fields, for ``X-Sluice-Dropped``. Fields without a rule are dropped and named: the provider would
-    refuse what it does not know. Raises ``UnsupportedParameter`` for a field whose loss would change the answer."""
+    """The names of dropped fields, for ``X-Sluice-Dropped``. Fields without a rule are dropped and named: the provider
+    would refuse what it does not know. Raises ``UnsupportedParameter`` for a field whose loss would change the
+    answer."""
     dropped = []
     for field, raw in extra.items():
         rule = rules.get(field)

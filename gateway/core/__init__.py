@@ -1,1 +1,1 @@
-"""The pure ground of the gateway: no sockets, no clock, no randomness, no ``async`` (``tests/law`` holds it to that)."""
+"""The pure ground of the gateway: no sockets, no clock, no chance, no ``async``; ``tests/law`` holds it to that."""

@@ -297,11 +297,13 @@ class Finish(Struct, tag="finish", omit_defaults=True):
 
 
 class Fault(Struct, tag="fault", omit_defaults=True):
-    """The answer broke off. Last. ``kind`` is a code of ``core.errors``; ``message`` is the provider's, cleaned."""
+    """The answer broke off. Last. ``kind`` is a code of ``core.errors``; ``message`` is the provider's, cleaned, and
+    ``native_type`` its own word for the error, when it said one. ``status`` is the HTTP status that fits."""
 
     message: str
     status: int = 502
     kind: str = "upstream_error"
+    native_type: str = ""
 
 
 Event = Start | TextDelta | RefusalDelta | ReasoningDelta | ToolCallDelta | ContentDelta | UsageReport | Finish | Fault

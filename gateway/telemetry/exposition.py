@@ -1,4 +1,5 @@
-"""Samples as Prometheus text. Imported at the first scrape: prometheus-client costs 3 MB that an unscraped sidecar saves."""
+"""Samples as Prometheus text. Imported at the first scrape: prometheus-client costs 3 MB that an unscraped sidecar
+saves."""
 
 from collections.abc import Iterable, Iterator
 from itertools import accumulate

@@ -1,10 +1,10 @@
 """The metric table, the counters behind it and their exposition.
 
-The request path touches plain integers: one ``Series`` per endpoint, provider and model is looked up once per target and
-kept there. Only a scrape turns them into samples, adds up the workers' and has prometheus-client write the text.
+The request path touches plain integers: one ``Series`` per endpoint, provider and model is looked up once per target
+and kept there. Only a scrape turns them into samples, adds up the workers' and has prometheus-client write the text.
 
-Labels come from closed sets (the endpoint table, configured instances, listed models, status codes); anything else counts
-as ``other``. Names starting with ``gen_ai`` follow the OpenTelemetry semantic conventions for generative AI.
+Labels come from closed sets (the endpoint table, configured instances, listed models, status codes); anything else
+counts as ``other``. Names starting with ``gen_ai`` follow the OpenTelemetry semantic conventions for generative AI.
 """
 
 from bisect import bisect_left

@@ -107,10 +107,10 @@ class Answer:
     __slots__ = (
         "_counts",
         "_held_chars",
-        "_is_started",
         "_stop",
         "block",
         "events",
+        "is_started",
         "reasoning_blocks",
         "text_chars",
         "tool_calls",
@@ -124,7 +124,7 @@ class Answer:
         self.text_chars = 0
         self.reasoning_blocks = 0
         self.tool_calls = 0
-        self._is_started = False
+        self.is_started = False
         self._stop = Stop()
         self._counts = WireUsage()
         self._held_chars = 0
@@ -133,8 +133,8 @@ class Answer:
         """A second start means that the provider retried behind the scenes and begins anew. What was sent cannot be
         taken back: blocks count on, so that the tries do not mix, and the block that was open stays broken off."""
         self.block = None
-        if not self._is_started:
-            self._is_started = True
+        if not self.is_started:
+            self.is_started = True
             self.events.append(Start(message.id, message.model))
 
     def open(self, content: Raw) -> None:

@@ -134,6 +134,8 @@ class MessagesTransducer:
             event = _read_known(data)
             if event is None:
                 self._take_unknown(data)
+            elif not self._answer.is_started and type(event) not in _BEFORE_START:
+                raise MalformedError("the provider's answer has no beginning")
             else:
                 _REACTIONS[type(event)](self, event)
         except MalformedError as error:
@@ -204,4 +206,5 @@ _REACTIONS: dict[type[Struct], Callable[[MessagesTransducer, Any], None]] = {
     _Ping: MessagesTransducer._rest,
     _Error: MessagesTransducer._fail,
 }
+_BEFORE_START = (_MessageStart, _Ping, _Error)
 _REACTIONS_BY_TYPE = frozenset(kind.__struct_config__.tag for kind in _REACTIONS)

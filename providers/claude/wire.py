@@ -146,7 +146,7 @@ class MalformedError(ValueError):
 
 
 def read_fault(error: WireError) -> Fault:
-    return Fault(clean_message(error.message), ERROR_STATUS.get(error.type, 502))
+    return Fault(clean_message(error.message), ERROR_STATUS.get(error.type, 502), native_type=clean_message(error.type))
 
 
 def broken(reason: str) -> Fault:

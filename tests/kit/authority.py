@@ -27,8 +27,6 @@ class Authority:
 
     def _issue(self, *names: str, is_expired: bool) -> trustme.LeafCert:
         if is_expired:
-            from datetime import datetime
-
             return self._authority.issue_cert(*names, not_after=datetime(2001, 1, 1, tzinfo=UTC))
         return self._authority.issue_cert(*names)
 

@@ -30,6 +30,15 @@ def ask(
     return upstream.send(head, body, receiver, streamed=streamed), receiver
 
 
+def age(exchange: HttpExchange, seconds: float = 10_000.0) -> None:
+    """Let ``exchange`` seem to stand where it stands for ``seconds`` longer."""
+    deadlines = exchange.deadlines
+    deadlines.began_at -= seconds
+    deadlines.since -= seconds
+    deadlines.progressed_at -= seconds
+    deadlines.at = 0.0
+
+
 async def until(is_true: Callable[[], object]) -> None:
     """Wait for something that tells nobody when it happens."""
     async with asyncio.timeout(PATIENCE_S):

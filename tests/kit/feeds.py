@@ -1,5 +1,6 @@
 """Ways to cut bytes: every byte-fed parser must give the same events whatever the cuts."""
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
@@ -19,7 +20,7 @@ def byte_by_byte(data: bytes) -> list[bytes]:
 def cut_at(data: bytes, cuts: Iterable[int]) -> list[bytes]:
     """The pieces of ``data`` between the given offsets; empty pieces stay, a parser must bear them."""
     places = [0, *sorted(c % (len(data) + 1) for c in cuts), len(data)]
-    return [data[a:b] for a, b in zip(places, places[1:], strict=False)]
+    return [data[a:b] for a, b in itertools.pairwise(places)]
 
 
 def splits(data: bytes) -> st.SearchStrategy[list[bytes]]:

@@ -33,6 +33,8 @@ class PeerConnection:
             return await self.reader.readuntil(b"\r\n\r\n")
 
     async def send(self, data: bytes) -> None:
+        if self.writer.transport.is_closing():
+            raise ConnectionResetError("the other side has closed")
         self.writer.write(data)
         await self.writer.drain()
         await asyncio.sleep(0)  # ``drain`` need not wait, and a script that never waits would stop the other side

@@ -47,3 +47,4 @@ class FakeTransport(asyncio.Transport):
         """The end of the socket reaches the protocol."""
         self.is_aborted = True
         self.protocol.connection_lost(error)
+        del self.protocol  # as real transports do, so that the two do not keep each other alive

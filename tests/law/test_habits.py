@@ -13,7 +13,14 @@ from tests.kit.source import ROOT, Source, calls, dotted, imports, is_in, projec
 # so that nobody else has to know what can go wrong inside them.
 EDGES = (
     *("gateway.server", "gateway.connection", "gateway.call", "gateway.upstream.*", "gateway.telemetry.*"),
-    *("gateway.discovery", "gateway.app", "gateway.cli", "gateway.workers", "gateway.config.load", "gateway.config.document"),
+    *(
+        "gateway.discovery",
+        "gateway.app",
+        "gateway.cli",
+        "gateway.workers",
+        "gateway.config.load",
+        "gateway.config.document",
+    ),
 )
 EDGE_LIBRARIES = ("aiohttp", "httptools", "multidict", "yarl", "ssl", "socket", "prometheus_client", "yaml", "uvloop")
 EDGE_ERRORS = re.compile(

@@ -35,6 +35,7 @@ LAYERS = (
     Layer("gateway.cli", EVERYTHING),
     Layer("gateway.app", EVERYTHING),
     Layer("gateway.workers", EVERYTHING),
+    Layer("gateway.reference", EVERYTHING),  # prints the tables of the others
     # --- the spine: each room knows the ones it stands on and no concrete wing
     Layer(
         "gateway.discovery", ("gateway.core.*", *CONTRACTS, "gateway.targets", "gateway.relay", "gateway.telemetry.*")
@@ -65,7 +66,7 @@ LAYERS = (
     Layer("gateway.config.*", ("gateway.core.*", "gateway.config.*", "providers.contract")),
     Layer("providers", ("providers.contract",)),  # the registry: it finds the files, it does not know them
     Layer("providers.contract", ("gateway.core.*",)),
-    Layer("providers.openai_like", ("gateway.core.*", "providers.contract")),
+    Layer("providers.openai_like.*", ("gateway.core.*", "providers.contract", "providers.openai_like.*")),
     Layer("providers.*", ("gateway.core.*", "providers.contract", "providers.openai_like")),
     Layer("cache.*", ("gateway.core.*", "cache.*")),
     # --- the ground
@@ -108,7 +109,7 @@ def layer_of(module: str) -> Layer | None:
 def family_of(module: str) -> str:
     """The provider a module under ``providers`` belongs to, by its first file name; other modules are their own."""
     parts = module.split(".")
-    if parts[0] != "providers" or len(parts) == 1 or is_in(module, ["providers.contract", "providers.openai_like"]):
+    if parts[0] != "providers" or len(parts) == 1 or is_in(module, ["providers.contract", "providers.openai_like.*"]):
         return module
     head = ".".join(parts[:2])
     return PARTS.get(head) or head.split("_")[0]

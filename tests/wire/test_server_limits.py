@@ -248,17 +248,18 @@ def is_reset(client: Client) -> bool:
 
 
 @pytest.fixture
-def no_pace(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the kernel still takes of an answer that nobody reads buys no time."""
+def no_mercy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the kernel still takes of an answer that nobody reads buys no time, and nobody lingers."""
     monkeypatch.setattr(connection, "MIN_BODY_BYTES_PER_S", 10**9)
+    monkeypatch.setattr(connection, "LINGER_S", 0.02)
 
 
-@pytest.mark.usefixtures("no_pace")
+@pytest.mark.usefixtures("no_mercy")
 def test_a_client_that_does_not_read_its_plain_answer_is_cut(hasty: Gateway) -> None:
     before = metric(hasty, "sluice_slow_readers_cut_total")
     for headers in ({}, {"Connection": "close"}):
         with hasty.connect(receive_buffer=4 * KIB) as client:
-            client.send(chat(simulate={"output_tokens": 8000}, headers=headers))
+            client.send(chat(simulate={"content": "x" * 60_000}, headers=headers))
             hasty.wait_until(lambda: not has_unsent(hasty))
     assert metric(hasty, "sluice_slow_readers_cut_total") == before + 2
 
@@ -267,7 +268,7 @@ def has_unsent(gateway: Gateway) -> bool:
     return any(one.is_busy() for one in gateway.app._edge._each())
 
 
-@pytest.mark.usefixtures("no_pace")
+@pytest.mark.usefixtures("no_mercy")
 def test_a_little_that_is_not_read_does_not_hold_the_connection_for_ever(hasty: Gateway) -> None:
     """Too little to count as a slow reader while requests come, yet closing waits for it to be sent."""
     for last in (b"", request("GET", "/health", Connection="close"), b"nonsense\r\n\r\n"):

@@ -2,6 +2,7 @@
 
 import asyncio
 import weakref
+from typing import Any
 
 import pytest
 
@@ -170,6 +171,24 @@ async def test_cancelling_as_soon_as_the_socket_is_there() -> None:
         exchange, answer = ask(upstream)
         await accepted.wait()
         await until(lambda: not upstream.statistics().open)
+    assert not answer.is_over
+
+
+@on_both_loops
+async def test_cancelling_between_the_connection_and_its_first_use_closes_it() -> None:
+    async with Peer(serve()) as peer, upstream_to(peer.port) as upstream:
+        open_connection = upstream._dialer.open
+
+        async def open_then_cancel(make_connection: Any) -> Any:
+            connection = await open_connection(make_connection)
+            asyncio.get_running_loop().call_soon(exchange.cancel)  # comes before the pool is told
+            return connection
+
+        upstream._dialer.open = open_then_cancel  # type: ignore[method-assign]
+        exchange, answer = ask(upstream)
+        await until(lambda: peer.connections)
+        await peer.finished()
+        assert upstream.statistics().open == 0
     assert not answer.is_over
 
 

@@ -4,8 +4,9 @@ import asyncio
 
 from gateway.core.deadlines import Timeouts
 from gateway.core.errors import UpstreamBroken, UpstreamTimeout, UpstreamUnreachable
+from gateway.upstream.resolve import Resolver
 from gateway.upstream.slots import PoolLimits
-from tests.kit.client import ask, until, upstream_to
+from tests.kit.client import age, ask, until, upstream_to
 from tests.kit.loops import on_both_loops
 from tests.kit.peer import OK, Peer, PeerConnection, Script
 from tests.kit.receiver import Recorder
@@ -108,10 +109,11 @@ async def test_a_kept_connection_that_stays_silent_times_out_and_is_not_tried_ag
         await connection.request()
         await connection.gone()
 
-    timeouts = Timeouts(headers=0.05)
-    async with Peer(is_silent) as peer, upstream_to(peer.port, timeouts=timeouts) as upstream:
+    async with Peer(is_silent) as peer, upstream_to(peer.port) as upstream:
         await ask(upstream)[1].ended()
-        assert type(await ask(upstream)[1].failed()) is UpstreamTimeout
+        exchange, answer = ask(upstream)
+        age(exchange)
+        assert type(await answer.failed()) is UpstreamTimeout
     assert len(peer.connections) == 1
 
 
@@ -231,3 +233,52 @@ async def test_an_early_answer_is_delivered_and_its_connection_is_not_kept() -> 
         await refused.ended()
         assert (refused.status, refused.body) == (413, b"big")
         assert upstream.statistics().idle == 0
+
+
+class NamesOnce:
+    """Knows an address once; the next question is never answered."""
+
+    def __init__(self) -> None:
+        self.is_asked_again = asyncio.Event()
+        self._count = 0
+
+    async def __call__(self, _host: str) -> list[str]:
+        self._count += 1
+        if self._count > 1:
+            self.is_asked_again.set()
+            await asyncio.Event().wait()
+        return ["127.0.0.1"]
+
+
+async def closes_on_the_second(connection: PeerConnection) -> None:
+    await connection.answer()
+    await connection.request()
+
+
+@on_both_loops
+async def test_the_second_attempt_has_the_connect_deadline_again() -> None:
+    names = NamesOnce()
+    async with Peer(closes_on_the_second) as peer:
+        url, resolver = f"http://provider.test:{peer.port}", Resolver(names, ttl_s=0)
+        async with upstream_to(url, resolver=resolver, timeouts=Timeouts(total=100_000)) as upstream:
+            await ask(upstream)[1].ended()
+            exchange, answer = ask(upstream)
+            await names.is_asked_again.wait()
+            age(exchange)
+            error = await answer.failed()
+            assert isinstance(error, UpstreamTimeout)
+            assert (error.phase, error.nothing_sent) == ("connect", False)
+
+
+@on_both_loops
+async def test_cancelling_during_the_second_attempt_frees_its_slot() -> None:
+    names = NamesOnce()
+    async with Peer(closes_on_the_second) as peer:
+        url, resolver = f"http://provider.test:{peer.port}", Resolver(names, ttl_s=0)
+        async with upstream_to(url, resolver=resolver) as upstream:
+            await ask(upstream)[1].ended()
+            exchange, answer = ask(upstream)
+            await names.is_asked_again.wait()
+            exchange.cancel()
+            await until(lambda: not upstream.statistics().open)
+    assert not answer.is_over

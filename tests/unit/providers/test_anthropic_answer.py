@@ -180,7 +180,7 @@ def test_members_of_the_message_without_a_noun_are_kept() -> None:
     [
         (
             b'{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"},"request_id":"req_1"}',
-            Fault("Overloaded", 529),
+            Fault("Overloaded", 529, native_type="overloaded_error"),
         ),
         (b'{"type":"completion","completion":"hi"}', "the provider's answer is not a message"),
         (b'{"type":"message"}', "the provider's answer is not a message"),

@@ -268,12 +268,12 @@ def test_a_smaller_count_does_not_replace_a_larger_one() -> None:
 def test_an_error_event_ends_the_answer(type: str, status: int) -> None:
     error = api.event("error", error={"type": type, "message": "Overloaded, sk-ant-api03-abcdefgh"})
     events = events_of(api.start() + api.text(0, "2") + error + api.end())
-    assert events[-1] == Fault("Overloaded, [key removed]", status)
+    assert events[-1] == Fault("Overloaded, [key removed]", status, native_type=type)
 
 
 def test_an_error_event_that_is_no_json_is_still_an_error() -> None:
     assert events_of(api.start() + b"event: error\ndata: upstream connect error\n\n")[-1] == Fault(
-        "the provider reported an error", 500
+        "the provider reported an error", 500, native_type="api_error"
     )
 
 

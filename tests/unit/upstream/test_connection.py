@@ -1,5 +1,7 @@
 """``UpstreamConnection`` driven by hand: no socket, no loop, any bytes in any split."""
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.core.deadlines import Deadlines, Phase, Timeouts
 from gateway.core.errors import UpstreamBroken, UpstreamError
+from gateway.core.limits import MAX_INFORMATIONAL_RESPONSES
 from gateway.upstream.connection import UpstreamConnection
 from gateway.upstream.contract import RawHeaders
 from gateway.upstream.exchange import HttpExchange
@@ -327,3 +330,42 @@ def test_after_cancelling_in_a_callback_nothing_more_is_told() -> None:
     assert answer.pieces == []
     assert not answer.is_over
     assert line.owner.released == []
+
+
+def test_informational_responses_are_counted_for_each_answer() -> None:
+    line = Line()
+    for _ in range(MAX_INFORMATIONAL_RESPONSES + 1):
+        answer = line.ask()
+        line.feed([b"HTTP/1.1 100 Continue\r\n\r\n" + OK])
+        assert answer.error is None
+
+
+def test_a_receiver_that_raises_at_the_end_costs_the_connection() -> None:
+    line = Line()
+
+    class Faulty(Recorder):
+        def response_ended(self) -> None:
+            raise ZeroDivisionError
+
+    line.ask(receiver=Faulty())
+    with pytest.raises(ZeroDivisionError):
+        line.feed([OK])
+    assert line.transport.is_aborted
+    assert line.owner.released == []
+
+
+def test_a_closed_connection_is_freed_at_once() -> None:
+    """The parser holds the connection's methods: a cycle that would wait for the collector."""
+    gc.disable()
+    try:
+        line = Line()
+        line.ask()
+        line.feed([OK])
+        line.end()
+        gone = weakref.ref(line.transport)
+        line.owner.released.clear()
+        line.owner.closed_connections.clear()
+        del line
+        assert gone() is None
+    finally:
+        gc.enable()

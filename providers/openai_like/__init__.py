@@ -1,0 +1,17 @@
+"""What every OpenAI-shaped provider shares: watching its answers, reading its errors and its model list."""
+
+from providers.openai_like.errors import RETRYABLE_STATUS, clean_message, read_error
+from providers.openai_like.models import read_models
+from providers.openai_like.stream import ChatStreamObserver, chat_observer
+from providers.openai_like.usage import read_summary, read_usage
+
+__all__ = [
+    "RETRYABLE_STATUS",
+    "ChatStreamObserver",
+    "chat_observer",
+    "clean_message",
+    "read_error",
+    "read_models",
+    "read_summary",
+    "read_usage",
+]
