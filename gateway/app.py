@@ -28,6 +28,7 @@ from gateway.server import Edge
 from gateway.targets import ProviderInstance, Targets
 from gateway.telemetry.logs import Log
 from gateway.telemetry.metrics import Metrics, Samples
+from gateway.telemetry.settlement import Settlement
 from gateway.telemetry.shared import SharedSamples
 from gateway.upstream.contract import Upstream
 from gateway.upstream.pool import HttpUpstream
@@ -64,6 +65,7 @@ class App:
         )
         self._metrics = Metrics()
         self._targets = Targets(list(_instances(settings)), self._metrics)
+        self.settlement = Settlement(self._metrics, self.log, loop.call_later)
         self._discovery = Discovery(self._targets, self.log)
         pipeline = Pipeline(
             keys=KeyRing(settings.auth.master_key),
@@ -78,7 +80,7 @@ class App:
             },
             wait_for_models=self._discovery.wait_for_first_answers,
             metrics=self._metrics,
-            log=self.log,
+            settlement=self.settlement,
             max_body_bytes=settings.server.max_body,
         )
         probes = [endpoint.path for endpoint in ENDPOINTS if endpoint.access is Access.PUBLIC]
@@ -116,8 +118,9 @@ class App:
                 await self._edge.wait_idle()
         self._edge.stop()
         self.log.say("stopped", cut_requests=cut)
+        samples = self._samples()
         if self._shared is not None:
-            self._shared.publish(self._samples())
+            self._shared.publish(samples)
         self.log.close()
 
     def _probe_lag(self) -> None:
@@ -158,6 +161,7 @@ class App:
         return Reply(200, body, content_type)
 
     def _samples(self) -> Samples:
+        self.settlement.settle()
         connections: dict[tuple[str, ...], float] = {}
         attempts: dict[tuple[str, ...], float] = {}
         for name, instance in self._targets.instances.items():

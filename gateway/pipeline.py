@@ -19,7 +19,7 @@ from functools import partial
 from time import monotonic
 from typing import TypeVar
 
-from msgspec import UNSET, Struct
+from msgspec import Struct
 
 from gateway.call import Call
 from gateway.core.auth import KeyRing
@@ -46,16 +46,15 @@ from gateway.endpoints import Access, Action, Endpoint, find_methods
 from gateway.plan import Plan, make_plan
 from gateway.relay import PlainRelay, StreamRelay
 from gateway.targets import Targets
-from gateway.telemetry.logs import Log
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.record import Record, milliseconds
+from gateway.telemetry.settlement import Settlement
 
 AnyRelay = TypeVar("AnyRelay", bound=PlainRelay)
 
 # nginx's word for "the client closed the request": it is logged and counted, and nobody receives it.
 CLIENT_LEFT = 499
-# The endpoint's label of requests for which there is none.
-UNKNOWN = "unknown"
+
 
 # Answers belong to whoever asked: no shared cache may keep them (RFC 9111, 5.2.2.5).
 _PRIVATE = b"Cache-Control: no-store\r\nVary: Authorization\r\n"
@@ -82,7 +81,7 @@ class Pipeline:
         actions: Mapping[Action, Callable[[Call, Endpoint], Awaitable[Reply]]],
         wait_for_models: Callable[[], Awaitable[None]],
         metrics: Metrics,
-        log: Log,
+        settlement: Settlement,
         max_body_bytes: int,
     ) -> None:
         self._keys = keys
@@ -91,7 +90,7 @@ class Pipeline:
         self._actions = actions
         self._wait_for_models = wait_for_models
         self._metrics = metrics
-        self._log = log
+        self._settlement = settlement
         self._max_body_bytes = max_body_bytes
         self._loop = asyncio.get_running_loop()
         # unique, cheap and telling nothing: a random word per process and a running number
@@ -104,13 +103,12 @@ class Pipeline:
         """Answer one call, whatever happens, and settle it."""
         record = Record(self._request_id(call))
         dialect = self._dialects[DialectName.OPENAI_CHAT]
-        is_probe = False
         try:
             endpoint = self._find_endpoint(call)
             record.endpoint = endpoint.name
             dialect = self._dialects[endpoint.dialect]
             if endpoint.access is Access.PUBLIC:
-                is_probe = True
+                record.is_probe = True
             else:
                 self._keys.identify(call.headers)
             if endpoint.action is Action.FORWARD:
@@ -126,7 +124,7 @@ class Pipeline:
         except Exception as error:
             self._refuse(call, dialect, record, _unexpected(error))
         finally:
-            self._settle(call, record, is_probe)
+            self._settle(call, record)
 
     async def _forward(self, call: Call, endpoint: Endpoint, dialect: Dialect, record: Record) -> None:
         assert endpoint.capability is not None
@@ -254,17 +252,13 @@ class Pipeline:
             headers += f"Allow: {', '.join(error.allowed)}\r\n".encode()
         call.reply(error.status, headers, body or dialect.error_body(error))
 
-    def _settle(self, call: Call, record: Record, is_probe: bool) -> None:
+    def _settle(self, call: Call, record: Record) -> None:
         record.duration_ms = milliseconds(monotonic() - call.started_at)
         record.upstream_ms = milliseconds(record.upstream_ms / 1000)
         record.bytes_in, record.bytes_out = call.bytes_in, call.bytes_out
         if not record.is_disconnected:
             record.status = call.status or record.status
-        series, record.series = record.series, UNSET
-        if series is UNSET:
-            series = self._metrics.series(record.endpoint or UNKNOWN, "", "")
-        series.settle(record)
-        self._log.request(record, is_probe=is_probe)
+        self._settlement.add(record)
 
     # --- small decisions ---
 

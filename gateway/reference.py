@@ -80,6 +80,7 @@ _FIELDS = {
     "detail": "what only the operator may see of it; never a prompt, never a key",
     "disconnected": "true when the client left",
     "truncated": "true when the provider's stream broke off",
+    "probe": "true for health checks and scrapes",
 }
 
 

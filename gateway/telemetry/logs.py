@@ -109,10 +109,10 @@ class Log:
         self._thread = threading.Thread(target=self._write_batches, name="sluice-log", daemon=True)
         self._thread.start()
 
-    def request(self, record: Record, *, is_probe: bool = False) -> None:
+    def request(self, record: Record) -> None:
         """The line of a settled request. Probes (health checks, scrapes) come every few seconds and are written only
         when something is wrong."""
-        from_status = self._from_probe_status if is_probe else self._from_status
+        from_status = self._from_probe_status if record.is_probe else self._from_status
         if record.status < from_status and not record.is_truncated:
             return
         record.time = self._clock.text()

@@ -18,6 +18,7 @@ _LOGGED_NAMES = {
     "is_stream": "stream",
     "is_disconnected": "disconnected",
     "is_truncated": "truncated",
+    "is_probe": "probe",
     "error_code": "error",
 }
 
@@ -53,6 +54,7 @@ class Record(Struct, omit_defaults=True, rename=_LOGGED_NAMES):
     detail: str = ""
     is_disconnected: bool = False
     is_truncated: bool = False
+    is_probe: bool = False
     series: Series | UnsetType = UNSET
 
     def foreign_text(self) -> str:

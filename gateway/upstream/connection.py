@@ -35,6 +35,8 @@ BODY: Final = 4
 COMPLETE: Final = 5
 CLOSED: Final = 6
 
+_PLACES: Final = {SENT: "before the response", BODY: "in the response body"}
+
 # Requests of these methods say nothing about a body they do not have (RFC 9110, section 8.6).
 _BODYLESS_METHODS: Final = (b"GET ", b"DELETE ", b"OPTIONS ")
 
@@ -186,8 +188,7 @@ class UpstreamConnection(asyncio.Protocol):
             return
         self._owner.closed(self)
         if exchange is not None:
-            detail = "closed by the peer" if exc is None else repr(exc)
-            self._owner.fail(exchange, _broken(f"in state {state}: {detail}"))
+            self._owner.fail(exchange, _cut_off(state, exc))
 
     # --- callbacks of the parser --------------------------------------------------------------------------------------
 
@@ -279,7 +280,7 @@ class UpstreamConnection(asyncio.Protocol):
         raise cause
 
     def _break(self, reason: str) -> None:
-        self._fail(_broken(reason))
+        self._fail(UpstreamBroken("The provider's answer is not valid HTTP/1.1.", detail=reason))
 
     def _fail(self, error: UpstreamError) -> None:
         exchange = self._exchange
@@ -288,8 +289,10 @@ class UpstreamConnection(asyncio.Protocol):
             self._owner.fail(exchange, error)
 
 
-def _broken(detail: str) -> UpstreamBroken:
-    return UpstreamBroken("The provider's response broke off or was not valid HTTP.", detail=detail)
+def _cut_off(state: int, cause: Exception | None) -> UpstreamBroken:
+    place = _PLACES.get(state, "in the response head")
+    how = "the peer closed the connection" if cause is None else repr(cause)
+    return UpstreamBroken("The provider's connection closed before its answer was complete.", detail=f"{how} {place}")
 
 
 def _defect(cause: BaseException) -> UpstreamBroken:

@@ -118,6 +118,7 @@ class HttpUpstream:
             self._loop.call_soon(self.fail, exchange, UpstreamUnreachable(message))
 
     def _dial(self, exchange: HttpExchange | None) -> None:
+        """Open a connection for ``exchange``, which has a slot; with nobody to dial for, do nothing."""
         if exchange is not None:
             exchange.dial = self._loop.create_task(self._dialer.open(partial(UpstreamConnection, self, self.now)))
             exchange.dial.add_done_callback(partial(self._dialled, exchange))

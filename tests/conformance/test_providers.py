@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import partial
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -634,6 +635,16 @@ def test_a_translated_stream_that_breaks_off_ends_in_a_fault(name: str) -> None:
             if isinstance(events[-1], Finish):
                 assert events == complete, "only what nothing is missing of may finish"
             assert text_of(complete).startswith(text_of(events))
+
+
+@every_provider
+def test_a_translated_stream_out_of_order_keeps_the_laws(name: str) -> None:
+    for surface, translator in translated(name):
+        parts = SAMPLES[surface.dialect][1]
+        rows = [*permutations(parts), *([*parts[:i], *parts[i + 1 :]] for i in range(len(parts))), parts + parts]
+        for row in rows:
+            events, _ = transduced(translator.transducer(), list(row))
+            check_events(events)
 
 
 @every_provider

@@ -371,7 +371,7 @@ class Gateway(_Reachable):
         """The log's lines about requests, all that have been answered so far."""
         self._marks += 1
         mark = f"mark {self._marks}"
-        self.call(lambda: (self.app.log.say(mark), self.app.log.flush()))
+        self.call(lambda: (self.app.settlement.settle(), self.app.log.say(mark), self.app.log.flush()))
         self.wait_for_line(lambda line: line.get("message") == mark)
         return super().requests()
 
@@ -392,6 +392,7 @@ class Process(_Reachable):
         assert self._child.stdout is not None
         fd = os.dup(self._child.stdout.fileno())
         self._child.stdout.close()
+        self._child.stdout = None
         self._thread = threading.Thread(target=self._collect_log, args=(fd,), name="log reader")
         self._thread.start()
         try:
@@ -420,11 +421,9 @@ class Process(_Reachable):
 
     def ended(self) -> tuple[int, str]:
         """Wait for the end: the exit code and what was written to standard error."""
-        assert self._child.stderr is not None
-        stderr = self._child.stderr.read().decode()
-        code = self._child.wait(PATIENCE_S)
+        _, stderr = self._child.communicate(timeout=PATIENCE_S)
         self._thread.join(PATIENCE_S)
-        return code, stderr
+        return self._child.returncode, stderr.decode()
 
 
 def spawn(*arguments: str, **environ: str) -> "subprocess.Popen[bytes]":

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.core.errors import UpstreamBroken, UpstreamError
+from gateway.core.errors import UpstreamBroken, UpstreamError, UpstreamUnreachable
 from gateway.upstream.contract import RawHeaders
 from gateway.upstream.resolve import Resolver
 from gateway.upstream.slots import PoolLimits
@@ -190,6 +190,23 @@ async def test_cancelling_between_the_connection_and_its_first_use_closes_it() -
         await peer.finished()
         assert upstream.statistics().open == 0
     assert not answer.is_over
+
+
+@on_both_loops
+async def test_a_connection_that_closes_before_its_first_use_was_never_there() -> None:
+    async with Peer(serve()) as peer, upstream_to(peer.port) as upstream:
+        open_connection = upstream._dialer.open
+
+        async def open_then_lose(make_connection: Any) -> Any:
+            connection = await open_connection(make_connection)
+            connection.abort()
+            return connection
+
+        upstream._dialer.open = open_then_lose  # type: ignore[method-assign]
+        error = await ask(upstream)[1].failed()
+        assert type(error) is UpstreamUnreachable
+        assert error.nothing_sent
+        assert upstream.statistics().open == 0
 
 
 @on_both_loops

@@ -13,7 +13,7 @@ from gateway.upstream.resolve import Resolver
 from tests.kit.authority import authority
 from tests.kit.client import ask, until, upstream_to
 from tests.kit.loops import on_both_loops
-from tests.kit.peer import OK, Peer, PeerConnection
+from tests.kit.peer import OK, Peer, PeerConnection, serve
 
 HOST = "provider.test"
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n"
@@ -52,6 +52,14 @@ async def test_a_request_over_tls_with_its_name_and_protocol_told(ca_file: str) 
     assert seen == [("http/1.1", True), host, host]
     assert names == [HOST]
     assert len(peer.connections) == 1
+
+
+@on_both_loops
+async def test_a_fully_qualified_name_is_verified_without_its_dot(ca_file: str) -> None:
+    async with Peer(serve(OK), tls=authority().server(HOST)) as peer:
+        url = f"https://{HOST}.:{peer.port}"
+        async with upstream_to(url, ca_file=ca_file, resolver=Resolver(loopback)) as upstream:
+            await ask(upstream)[1].ended()
 
 
 @on_both_loops

@@ -1,6 +1,7 @@
 """Streams, errors and lists of OpenAI-shaped vendors: cases of our own in the shapes those vendors send."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -202,6 +203,18 @@ def test_a_later_report_of_usage_replaces_an_earlier_one_and_an_empty_one_does_n
         assert cut_everywhere(second + chunk({}, "stop", usage=empty) + DONE)[1].usage == USAGE
 
 
+def test_groq_reports_usage_in_a_member_of_its_own() -> None:
+    stream = HELLO + chunk({}, "stop", x_groq={"id": "req_1", "usage": COUNTED}) + DONE
+    assert cut_everywhere(stream, strip_usage=True)[0] == stream
+    assert cut_everywhere(stream)[1].usage == USAGE
+    for odd in (None, {}, {"usage": None}, {"usage": [1]}, {"id": "req_1", "error": "x"}):
+        assert cut_everywhere(HELLO + chunk({}, "stop", x_groq=odd) + DONE)[1].finish_reason == "stop"
+
+
+def test_a_finish_reason_is_not_forgotten_for_a_chunk_without_one() -> None:
+    assert cut_everywhere(HELLO + STOP + chunk({}, usage=COUNTED) + DONE)[1].finish_reason == "stop"
+
+
 def test_usage_is_known_as_soon_as_it_was_sent() -> None:
     observer = ChatStreamObserver(strip_usage=False)
     observer.feed(HELLO + STOP)
@@ -262,6 +275,28 @@ def test_the_terminator_counts_even_without_its_blank_line(done: bytes) -> None:
     forwarded, observer = cut_everywhere(HELLO + done)
     assert forwarded == HELLO + done
     assert known(observer) == (None, None, True, True, None, False)
+
+
+# Every way to write an empty line, alone and with more of them.
+BLANK_LINES = [
+    *(b"\n\n", b"\r\n\r\n", b"\r\r", b"\n\r", b"\n\r\n", b"\r\r\n", b"\r\n\n", b"\r\n\r"),
+    *(b"\n\n\n", b"\r\r\r", b"\n\n\n\n", b"\r\n\r\n\r\n", b"\n\r\r", b"\r\r\n\n", b"\n\r\n\r"),
+]
+
+
+@pytest.mark.parametrize("between", BLANK_LINES)
+def test_events_are_told_apart_by_any_empty_line_wherever_reads_are_cut(between: bytes) -> None:
+    events = [event.rstrip(b"\n") for event in (HELLO, usage_chunk(), STOP, usage_chunk(), DONE)]
+    stream = between.join([*events, b""])
+    forwarded, observer = cut_everywhere(stream)
+    assert forwarded == stream
+    assert known(observer) == (USAGE, "stop", True, True, None, False)
+    forwarded, observer = watch(whole(stream), strip_usage=True)
+    assert re.split(rb"[\r\n]+", forwarded) == [events[0], events[2], events[4], b""]
+    for place in range(len(stream)):
+        again, other = watch(cut_at(stream, [place]), strip_usage=True)
+        assert again == forwarded
+        assert known(other) == known(observer)
 
 
 LINE_ENDS_AND_EVENTS = st.lists(
@@ -584,6 +619,14 @@ def test_an_event_of_the_largest_size_passes_and_a_larger_one_is_a_fault() -> No
     assert observer.fault.kind == "upstream_broken"
     assert "larger than the gateway takes" in observer.fault.message
     assert not observer.is_fault_told
+
+
+def test_the_bound_is_exact() -> None:
+    observer = ChatStreamObserver(strip_usage=False)
+    observer.feed(b"data: " + b"x" * (MAX_SSE_EVENT_BYTES - 6))
+    assert observer.fault is None
+    observer.feed(b"x")
+    assert observer.fault is not None
 
 
 def test_a_long_event_in_small_pieces_costs_no_quadratic_time() -> None:

@@ -226,6 +226,14 @@ def test_no_secret_passes_in_any_member_in_any_spelling(secret: str, as_json: bo
             assert json.loads(line)["detail"] == said.replace(secret, "***")
 
 
+@pytest.mark.parametrize("member", [*FOREIGN, "dropped"])
+def test_one_member_with_a_secret_is_enough_to_be_searched(member: str, tmp_path: Path) -> None:
+    said = record(**{member: ("n", "my-secret") if member == "dropped" else "is my-secret here"})
+    line = written(tmp_path / "log", said, secrets=[Secret("my-secret")])
+    assert b"my-secret" not in line
+    assert line.count(b"***") == 1
+
+
 @pytest.mark.parametrize("as_json", [True, False])
 def test_no_secret_passes_in_what_the_gateway_says(as_json: bool, tmp_path: Path) -> None:
     path = tmp_path / "log"
@@ -315,7 +323,7 @@ def test_probes_are_said_when_something_is_wrong(level: str, statuses: list[int]
     path = tmp_path / "log"
     with open_log(path, level=level) as log:
         for status in (200, 404, 503):
-            log.request(record(status=status), is_probe=True)
+            log.request(record(status=status, is_probe=True))
     assert [json.loads(line)["status"] for line in path.read_bytes().splitlines()] == statuses
 
 

@@ -1,9 +1,12 @@
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.limits import MAX_TUNNEL_HEAD_BYTES
-from gateway.upstream.tunnel import TunnelError, read_tunnel_answer
+from gateway.upstream.tunnel import Tunnel, TunnelError, read_tunnel_answer
+from tests.kit.transport import FakeTransport
 
 
 @pytest.mark.parametrize(
@@ -48,3 +51,40 @@ def test_any_bytes_are_an_answer_or_the_one_error(data: bytes) -> None:
         except TunnelError:
             continue
         assert is_open == received.endswith(b"\r\n\r\n")
+
+
+async def test_a_tunnel_reads_only_while_it_waits_for_its_answer() -> None:
+    """What comes at any other time is for its successor."""
+    tunnel = Tunnel()
+    transport = FakeTransport(tunnel)
+    assert not transport.is_reading_now
+    asking = asyncio.create_task(tunnel.ask(b"CONNECT a:443 HTTP/1.1\r\n\r\n"))
+    await asyncio.sleep(0)
+    assert transport.is_reading_now
+    tunnel.data_received(b"HTTP/1.1 200 OK\r\n")
+    tunnel.data_received(b"\r\n")
+    await asking
+    assert not transport.is_reading_now
+
+
+@pytest.mark.parametrize("error", [None, ConnectionResetError("reset")])
+async def test_a_tunnel_that_closes_fails_whoever_waits_for_it(error: Exception | None) -> None:
+    tunnel = Tunnel()
+    transport = FakeTransport(tunnel)
+    asking = asyncio.create_task(tunnel.ask(b""))
+    await asyncio.sleep(0)
+    transport.lose(error)
+    with pytest.raises((TunnelError, ConnectionResetError), match=r"closed|reset"):
+        await asking
+
+
+async def test_what_a_proxy_says_after_its_refusal_is_not_heard() -> None:
+    tunnel = Tunnel()
+    transport = FakeTransport(tunnel)
+    asking = asyncio.create_task(tunnel.ask(b""))
+    await asyncio.sleep(0)
+    tunnel.data_received(b"HTTP/1.1 502 Bad\r\n\r\n")
+    tunnel.data_received(b"<html>")
+    transport.lose()
+    with pytest.raises(TunnelError, match="502"):
+        await asking
