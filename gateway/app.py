@@ -101,8 +101,11 @@ class App:
         self._server.close()
         self._edge.drain()
         self.log.say("draining", running=self._edge.busy(), grace_s=self._settings.server.drain_timeout)
+        await self._wait_idle(self._settings.server.drain_timeout)
+
+    async def _wait_idle(self, at_most_s: float) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._settings.server.drain_timeout):
+            async with asyncio.timeout(at_most_s):
                 await self._edge.wait_idle()
 
     async def close(self) -> None:
@@ -113,14 +116,14 @@ class App:
         cut = self._edge.busy()
         for instance in self._targets.instances.values():
             await instance.upstream.close()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LAST_WORDS_S):
-                await self._edge.wait_idle()
+        await self._wait_idle(LAST_WORDS_S)
         self._edge.stop()
-        self.log.say("stopped", cut_requests=cut)
+        # whoever was cut still has to be settled
+        await self._wait_idle(LAST_WORDS_S)
         samples = self._samples()
         if self._shared is not None:
             self._shared.publish(samples)
+        self.log.say("stopped", cut_requests=cut)
         self.log.close()
 
     def _probe_lag(self) -> None:

@@ -218,7 +218,6 @@ class Connection(RequestHandler):
                 message, payload = messages.popleft()
                 self._release_parser()
                 self.state = BUSY
-                self.received = 0
                 if isinstance(message, _ErrInfo):
                     self._refuse(_parse_error(message))
                     break

@@ -35,7 +35,8 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     ] = 1
     max_body: Annotated[BodySize, Meta(description="Largest request body; a larger one is answered 413.")] = 32 * MIB
     max_connections: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="Open client connections of one worker at most.")
+        int,
+        Meta(ge=1, le=1_000_000, description="Open client connections of one worker at most; more are answered 503."),
     ] = 10_000
     header_timeout: Annotated[PositiveSeconds, Meta(description="A request head may take this long; else 408.")] = 10.0
     body_timeout: Annotated[

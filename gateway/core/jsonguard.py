@@ -25,12 +25,14 @@ ROUTING_MEMBERS = ("model", "stream", "stream_options")
 _ESCAPED_LETTERS = (rb"\u004", rb"\u005", rb"\u006", rb"\u007")
 # Possessive, so that no input makes it try twice; strings are known to be terminated (the body is valid JSON).
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[][{}:,]', re.DOTALL)
-_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_NOT_BRACKETS_OR_QUOTES = bytes(set(range(256)) - set(b'[]{}"'))
 # One shape for both kinds: taking away "[]" and then "{}" would take two levels of [{}] for one.
 _TO_SQUARE = bytes.maketrans(b"{}", b"[]")
 _NUMBER_CHARS = bytes.maketrans(b"123456789.eE+-", b"00000000000000")
 _LONG_NUMBER_HINT = b"0" * (MAX_JSON_NUMBER_CHARS + 1)
 _LONG_NUMBER = re.compile(rb"[0-9.eE+-]{%d}" % (MAX_JSON_NUMBER_CHARS + 1))
+# fewer bytes cannot hold as much
+_COUNTED_FROM_BYTES = min(MAX_JSON_CONTAINERS, MAX_JSON_MEMBERS)
 _WHITE_SPACE = b" \t\r\n"
 _MODEL_VALUE = re.compile(rb'"model"[ \t\r\n]*:[ \t\r\n]*("[^"\\]*")')
 
@@ -51,9 +53,7 @@ def guarded(body: bytes, read: Callable[[bytes], T]) -> T:
     """
     if not body.isascii():
         _check_utf8(body)
-    # brackets and colons inside strings count too: what this says is never too low
-    brackets = body.count(b"[") + body.count(b"{")
-    if brackets > MAX_JSON_CONTAINERS or body.count(b":") > MAX_JSON_MEMBERS:
+    if len(body) > _COUNTED_FROM_BYTES:
         _check_counts(body)
     try:
         value = read(body)
@@ -63,7 +63,7 @@ def guarded(body: bytes, read: Callable[[bytes], T]) -> T:
         raise BadRequest(f"The request body has a wrong type: {error}") from None
     except (msgspec.DecodeError, UnicodeError) as error:
         raise BadRequest(f"The request body is not valid JSON: {error}") from None
-    if brackets > MAX_JSON_DEPTH:
+    if body.count(b"[") + body.count(b"{") > MAX_JSON_DEPTH:
         _check_depth(body)
     if _LONG_NUMBER_HINT in body.translate(_NUMBER_CHARS):
         _check_numbers(body)
@@ -82,6 +82,9 @@ def _check_utf8(body: bytes) -> None:
 
 
 def _check_counts(body: bytes) -> None:
+    # brackets and colons inside strings count too: this number is never too low
+    if body.count(b"[") + body.count(b"{") <= MAX_JSON_CONTAINERS and body.count(b":") <= MAX_JSON_MEMBERS:
+        return
     bare = _without_strings(body)
     if bare.count(b"[") + bare.count(b"{") > MAX_JSON_CONTAINERS:
         raise BadRequest(f"The request body has more than {MAX_JSON_CONTAINERS} lists and objects.")
@@ -94,14 +97,23 @@ def _too_deep() -> BadRequest:
 
 
 def _without_strings(body: bytes) -> bytes:
-    """JSON with its strings cut out, in linear time whatever the bytes are. Escaped backslashes go first, so that a
-    backslash before a quote is one that escapes it; then every second piece between quotes is a string."""
-    return b"".join(body.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
+    """JSON with its strings cut out, in linear time whatever the bytes are."""
+    return _outside_quotes(_without_escapes(body))
+
+
+def _without_escapes(body: bytes) -> bytes:
+    """Every quote that is left begins or ends a string. Escaped backslashes go first, so that a backslash before a
+    quote is one that escapes it."""
+    return body.replace(b"\\\\", b"").replace(b'\\"', b"")
+
+
+def _outside_quotes(text: bytes) -> bytes:
+    return b"".join(text.split(b'"')[::2])
 
 
 def _check_depth(body: bytes) -> None:
     """Take away innermost pairs, level by level; what is left after the allowed number of levels is too deep."""
-    brackets = _without_strings(body).translate(_TO_SQUARE, _NOT_BRACKETS)
+    brackets = _outside_quotes(_without_escapes(body).translate(_TO_SQUARE, _NOT_BRACKETS_OR_QUOTES))
     for _ in range(MAX_JSON_DEPTH):
         brackets = brackets.replace(b"[]", b"")
         if not brackets:

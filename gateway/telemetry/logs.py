@@ -1,6 +1,6 @@
 """One structured line per request, and the few lines of the gateway's own life.
 
-A line is a ``RequestLine``: only these members can be logged, so a prompt, a header or a key cannot enter by accident.
+A line is a ``Record``: only its members can be logged, so a prompt, a header or a key cannot enter by accident.
 As a second fence every line is searched for the configured secrets. What others have written (an error's text, a
 dropped field's name) cannot break a line or speak to a terminal. Lines are written in batches by a thread: a reader
 that is slow to take them never holds up a request. When it does not take them at all, lines are dropped and counted.

@@ -27,8 +27,10 @@ class SharedSamples:
     def publish(self, samples: Samples) -> None:
         stored = {name: list(values.items()) for name, values in samples.items()}
         fresh = self._own.with_suffix(".new")
-        fresh.write_bytes(msgspec.msgpack.encode(stored))
-        fresh.replace(self._own)  # readers see the old file or the new one, never half of one
+        # a full disk makes this worker's share of the next scrape old, and must make nothing worse
+        with contextlib.suppress(OSError):
+            fresh.write_bytes(msgspec.msgpack.encode(stored))
+            fresh.replace(self._own)  # readers see the old file or the new one, never half of one
 
     def merged_with(self, own: Samples) -> Samples:
         """``own`` samples of this moment and the other workers' last ones."""

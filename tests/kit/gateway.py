@@ -405,7 +405,8 @@ class Process(_Reachable):
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._child.poll() is None:
+        # a worker may have outlived its parent
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self._child.pid, signal.SIGKILL)
         self._child.wait()
         self._thread.join(PATIENCE_S)

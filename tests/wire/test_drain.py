@@ -152,6 +152,18 @@ def test_a_request_that_was_not_answered_yet_is_refused_when_it_is_cut() -> None
         assert process.log_lines()[-1]["cut_requests"] == 1
 
 
+def test_a_request_that_never_came_whole_is_cut_and_logged() -> None:
+    with Process(SLUICE_SERVER__DRAIN_TIMEOUT="10ms") as process, process.connect() as client:
+        client.send(request("POST", "/v1/chat/completions", b"{", Content_Length="5"))
+        process.get("/health")
+        process.signal(signal.SIGTERM)
+        assert client.rest() == b""
+        assert process.ended() == (0, "")
+        [line] = [line for line in process.requests() if line["endpoint"] == "chat"]
+        assert (line["status"], line["disconnected"]) == (499, True)
+        assert process.log_lines()[-1]["cut_requests"] == 1
+
+
 def test_an_idle_gateway_ends_at_once() -> None:
     with Process(SLUICE_SERVER__DRAIN_TIMEOUT="1h") as process:
         process.signal(signal.SIGTERM)

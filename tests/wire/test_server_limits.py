@@ -160,12 +160,25 @@ def test_a_head_has_limits(gateway: Gateway, headers: dict[str, str], status: in
 def test_a_long_target_is_refused(gateway: Gateway) -> None:
     assert gateway.get("/health?" + "x" * 15 * KIB).status == 200
     assert_last(gateway.send(request("GET", "/health?" + "x" * 17 * KIB)), 431, "headers_too_large")
+    # it is a part of the head like any other
+    headers = {f"X_{n}": "x" * 13 * KIB for n in range(4)}
+    assert_last(gateway.send(request("GET", "/health?" + "x" * 13 * KIB, **headers)), 431, "headers_too_large")
 
 
 def test_an_endless_head_is_not_kept(gateway: Gateway) -> None:
     with gateway.connect() as client:
         client.send(b"GET /health HTTP/1.1\r\n", *[b"X: %b\r\n" % (b"x" * 10_000)] * 30)
         assert_last(client.responses(), 431, "headers_too_large")
+
+
+def test_the_limit_is_for_each_head_and_not_for_the_connection(gateway: Gateway) -> None:
+    data = request("GET", "/health", X_Long="x" * 10 * KIB)
+    with gateway.connect() as client:
+        for _ in range(20):
+            assert client.send(data[:5000], data[5000:]).response().status == 200
+        client.send(data * 20)
+        assert {client.response().status for _ in range(20)} == {200}
+        assert client.send(data[:5000], data[5000:]).response().status == 200
 
 
 def test_refusals_are_counted_by_status(gateway: Gateway) -> None:
@@ -470,6 +483,23 @@ def test_pipelining_is_bounded(forwarding: Gateway, upstream: ScriptedUpstream) 
         assert forwarding.call(lambda: max(len(one._messages) for one in forwarding.app._edge._each())) < 10
         gate.open()
         assert [client.response().status for _ in range(1 + sent)] == [200] * (1 + sent)
+
+
+def test_half_a_long_head_behind_a_running_request_does_not_stop_the_connection(
+    forwarding: Gateway, upstream: ScriptedUpstream
+) -> None:
+    gate = Gate()
+    upstream.answer(raw(*HELD.pieces, gate, b"{}"))
+    second = request("GET", "/health", **{f"X_{n}": "x" * 15 * KIB for n in range(5)})
+    with forwarding.connect() as client:
+        client.send(chat(model="gpt-test"))
+        gate.wait_reached()
+        client.send(*[second[i : i + 10_000] for i in range(0, 70_000, 10_000)])
+        forwarding.tick()
+        gate.open()
+        assert client.response().status == 200
+        client.send(second[70_000:])
+        assert client.response().status in (200, 431)
 
 
 def send_until_blocked(gateway: Gateway, sock: socket.socket, data: bytes) -> int:

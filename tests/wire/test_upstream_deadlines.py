@@ -144,6 +144,21 @@ async def test_a_paused_stream_cannot_stall() -> None:
 
 
 @on_both_loops
+async def test_a_stream_that_is_read_again_can_stall_again() -> None:
+    timeouts = Timeouts(total=100_000)
+    async with Peer(answers_without_end) as peer, upstream_to(peer.port, timeouts=timeouts) as upstream:
+        exchange, answer = ask(upstream, streamed=True)
+        await answer.started()
+        exchange.token_seen()
+        exchange.pause_reading()
+        exchange.resume_reading()
+        age(exchange)
+        error = await answer.failed()
+        assert isinstance(error, UpstreamTimeout)
+        assert error.phase == "stall"
+
+
+@on_both_loops
 async def test_a_paused_stream_still_ends_in_total() -> None:
     async with Peer(answers_without_end) as peer, upstream_to(peer.port) as upstream:
         exchange, answer = ask(upstream, streamed=True)

@@ -232,6 +232,7 @@ async def test_cancelling_after_the_end_harms_nobody() -> None:
         over.pause_reading()
         over.resume_reading()
         over.token_seen()
+        upstream.fail(over, UpstreamBroken("told too late"))
         await second.ended()
         assert upstream.statistics().idle == 1
 

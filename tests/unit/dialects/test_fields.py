@@ -99,7 +99,8 @@ def test_what_is_no_json_is_a_bad_request(body):
 
 def test_depth_beyond_the_stack_is_a_bad_request():
     assert (
-        told(parse, b'{"name":"a","new":' + b"[" * 5000, as_outer).message == "The request body is nested too deeply."
+        told(parse, b'{"name":"a","new":' + b"[" * 200_000, as_outer).message
+        == "The request body is nested too deeply."
     )
 
 

@@ -1,5 +1,6 @@
 """Reading what the system says of a process, here of the test's own."""
 
+import mmap
 import os
 import time
 
@@ -24,6 +25,8 @@ def test_cpu_time_of_a_process_is_what_it_counts_itself() -> None:
 
 
 def test_resident_memory_of_a_process_grows_with_what_it_holds() -> None:
-    before = process.resident_bytes(os.getpid())
-    held = b"x" * 32_000_000
-    assert process.resident_bytes(os.getpid()) - before > len(held) * 0.9
+    size = 64_000_000
+    with mmap.mmap(-1, size) as held:  # fresh pages, whatever the suite has left on the heap
+        before = process.resident_bytes(os.getpid())
+        held.write(b"x" * size)
+        assert process.resident_bytes(os.getpid()) - before > size * 0.9
