@@ -116,6 +116,8 @@ class Connection(RequestHandler):
     def __init__(self, edge: Shared, **options: Any) -> None:
         super().__init__(edge, **options)
         self.edge = edge
+        # aiohttp's deque takes 600 bytes for the one request that it holds at most times
+        self._messages = []  # type: ignore[assignment]
         self.call: Call | None = None
         self.exchange: Exchange | None = None
         self.payload: StreamReader | None = None  # the body that is being waited for
@@ -215,7 +217,7 @@ class Connection(RequestHandler):
                     await self._waiter
                     self._waiter = None
                     continue
-                message, payload = messages.popleft()
+                message, payload = messages.pop(0)  # type: ignore[call-arg]
                 self._release_parser()
                 self.state = BUSY
                 if isinstance(message, _ErrInfo):

@@ -145,7 +145,7 @@ class Pipeline:
         record.provider, record.model, record.series = target.instance.name, target.model, target.series
         plan = make_plan(target, dialect, envelope, body, call.headers, time.time())
         record.dropped, record.cache = plan.dropped, "bypass"
-        del body  # a long prompt need not stay in memory while its answer streams
+        del body, envelope  # a long conversation need not stay in memory while its answer streams
         if plan.is_stream:
             await self._stream(call, dialect, plan, record)
         else:

@@ -168,6 +168,7 @@ class StreamRelay(PlainRelay):
         self._call.start(200, self._head(self._plan, self._record, self.content_type), data)
         # from here on nothing is sent again: a long prompt need not stay in memory while its answer streams
         self._plan.forget_request()
+        self.headers = ()
 
     def _take_fault(self, fault: Fault, out: bytes) -> None:
         instance = self._plan.target.instance

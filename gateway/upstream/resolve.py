@@ -39,7 +39,7 @@ class Resolver:
         self._ttl_s = ttl_s
         self._keep_s = keep_s
         self._known: dict[str, _Known] = {}
-        self._asking: dict[str, asyncio.Task[list[str]]] = {}
+        self._asking: dict[str, asyncio.Task[list[str] | Exception]] = {}
 
     async def resolve(self, host: str) -> list[str]:
         """Addresses to try in order, families alternating. ``OSError`` or ``UnicodeError`` when there is none."""
@@ -51,33 +51,32 @@ class Resolver:
         asking = self._asking.get(host)
         if asking is None:
             asking = self._asking[host] = asyncio.get_running_loop().create_task(self._ask(host))
-            asking.add_done_callback(lambda task: self._asked(host, task))
+            asking.add_done_callback(lambda _task: self._asking.pop(host))
         # whoever gives up waiting must not take the answer from the others
-        return await asyncio.shield(asking)
+        found = await asyncio.shield(asking)
+        if isinstance(found, Exception):
+            raise found
+        return found
 
-    def _asked(self, host: str, task: "asyncio.Task[list[str]]") -> None:
-        del self._asking[host]
-        if not task.cancelled():
-            task.exception()  # seen: with nobody left to wait for it, it is not worth a complaint
-
-    async def _ask(self, host: str) -> list[str]:
+    async def _ask(self, host: str) -> list[str] | Exception:
+        """What is now known of ``host``, or why nothing is: returned, since there may be nobody left to raise it to."""
         now = asyncio.get_running_loop().time
         try:
             addresses = interleave(await self._lookup(host))[:MAX_ADDRESSES]
             if not addresses:
                 raise socket.gaierror(socket.EAI_NONAME, "the name has no address")
-        except (OSError, UnicodeError):
-            return self._last_good(host, now())
+        except (OSError, UnicodeError) as error:
+            return self._last_good(host, now()) or error
         if len(self._known) >= MAX_CACHED_HOSTS and host not in self._known:
             del self._known[next(iter(self._known))]
         self._known[host] = _Known(addresses, now(), now() + self._ttl_s)
         return addresses
 
-    def _last_good(self, host: str, now: float) -> list[str]:
-        """What was known before, for another ``ttl_s``; called while the lookup's exception is handled."""
+    def _last_good(self, host: str, now: float) -> list[str] | None:
+        """What was known before, for another ``ttl_s``."""
         known = self._known.get(host)
         if known is None or now - known.looked_up_at > self._keep_s:
-            raise
+            return None
         known.fresh_until = now + self._ttl_s
         return known.addresses
 

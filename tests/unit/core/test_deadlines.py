@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.deadlines import STREAM_HEADERS_S, Deadlines, Phase, Timeouts
@@ -128,6 +128,7 @@ def test_a_pause_does_not_put_off_connecting() -> None:
 STEPS = ("connecting", "sent", "answered", "token", "progressed", "paused", "resumed", "passed")
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(STEPS), st.floats(0, 30)), max_size=20), st.booleans())
 def test_nothing_is_due_before_at_and_nothing_outlives_the_total(
     steps: list[tuple[str, float]], streamed: bool

@@ -1,6 +1,6 @@
 import httptools
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.http1 import build_connect_head, build_request_head
@@ -91,6 +91,7 @@ class Parsed:
         self.count += 1
 
 
+@settings(deadline=None)
 @given(
     st.text(max_size=20).map(lambda text: "/" + text),
     st.lists(st.tuples(st.text(max_size=12), st.text(max_size=20)), max_size=4),

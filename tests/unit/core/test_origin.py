@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.origin import Origin, parse_origin
@@ -80,6 +80,7 @@ def test_the_forms_of_one_origin() -> None:
     assert parse_origin("https://a.test").is_tls
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_an_origin_or_a_value_error(text: str) -> None:
     for url in (text, f"https://{text}", f"http://a.test{text}"):

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.proxy import Proxy, is_excluded, parse_proxy, proxy_for
@@ -132,11 +132,13 @@ def test_a_proxy_does_not_show_its_password() -> None:
     assert "dXNlcjpw" not in repr(parse_proxy("http://user:pass@p.test"))
 
 
+@settings(deadline=None)
 @given(st.text(), st.sampled_from(["a.test", "10.0.0.1", "fd00::1"]))
 def test_no_list_of_exclusions_raises(no_proxy: str, host: str) -> None:
     assert is_excluded(host, 443, no_proxy) in (True, False)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_a_proxy_or_a_value_error(text: str) -> None:
     try:

@@ -5,7 +5,7 @@ import weakref
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.core.deadlines import Deadlines, Phase, Timeouts
@@ -147,6 +147,7 @@ def responses(draw: st.DrawFn) -> tuple[bytes, tuple[Any, ...], bool]:
 cut_responses = responses().flatmap(lambda row: st.tuples(st.just(row), splits(row[0])))
 
 
+@settings(deadline=None)
 @given(cut_responses)
 def test_any_split_of_a_valid_response_tells_the_same(cut: Any) -> None:
     (data, told, is_kept), pieces = cut
@@ -154,6 +155,7 @@ def test_any_split_of_a_valid_response_tells_the_same(cut: Any) -> None:
         assert told_of(split) == (told, is_kept)
 
 
+@settings(deadline=None)
 @given(st.lists(cut_responses, min_size=1, max_size=4))
 def test_one_connection_carries_answer_after_answer_without_mixing_them(cuts: list[Any]) -> None:
     line = Line()
@@ -187,6 +189,7 @@ def damaged(draw: st.DrawFn) -> bytes:
     return bytes(data)
 
 
+@settings(deadline=None)
 @given((st.binary(max_size=200) | damaged()).flatmap(splits))
 @example([b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", b"H"])
 @example([b"\r\n", b"\r\n" * 50])
@@ -202,6 +205,7 @@ def test_any_bytes_end_in_exactly_one_end(pieces: list[bytes]) -> None:
         assert not is_kept
 
 
+@settings(deadline=None)
 @given(damaged().flatmap(lambda data: st.tuples(st.just(data), splits(data))))
 def test_no_split_turns_a_broken_response_into_a_good_one(cut: tuple[bytes, list[bytes]]) -> None:
     """A split may only show sooner or later that bytes follow the end; what was complete before them is the same."""

@@ -4,7 +4,7 @@ import socket
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.limits import MAX_ADDRESSES, MAX_CACHED_HOSTS
@@ -143,6 +143,7 @@ def test_families_take_turns(addresses: list[str], expected: list[str]) -> None:
     assert interleave(addresses) == expected
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["1.1.1.1", "1.1.1.2", "1.1.1.3", "::1", "::2", "::3"])))
 def test_taking_turns_loses_nobody_and_keeps_the_order_within_a_family(addresses: list[str]) -> None:
     result = interleave(addresses)

@@ -1,7 +1,7 @@
 import asyncio
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.limits import MAX_TUNNEL_HEAD_BYTES
@@ -43,6 +43,7 @@ def test_no_tunnel(answer: bytes, reason: str, status: int) -> None:
     assert caught.value.status == status
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=100))
 def test_any_bytes_are_an_answer_or_the_one_error(data: bytes) -> None:
     for received in (data, b"HTTP/1.1 200 OK\r\n" + data, data + b"\r\n\r\n"):
