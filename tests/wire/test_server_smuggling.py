@@ -7,10 +7,11 @@ other way round, is a smuggled one.
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given, settings
 
 from gateway.core.edge import may_reuse
-from tests.kit.feeds import byte_by_byte, cut_at, whole
-from tests.kit.gateway import Gateway, Response, request
+from tests.kit.feeds import byte_by_byte, cut_at, splits, whole
+from tests.kit.gateway import Gateway, Response, chat, request
 from tests.kit.smuggling import FOLLOWER, VECTORS, Vector
 
 # Untidy request lines that are refused when they come in one read; in pieces the parser has tidied them before anybody
@@ -92,6 +93,25 @@ def test_requests_byte_by_byte_are_served_in_order(gateway: Gateway) -> None:
     with gateway.connect() as client:
         client.send(*byte_by_byte(data))
         assert [client.response().headers["x-request-id"] for _ in ids] == ids
+
+
+ROW = (
+    request("GET", "/health", X_Note="a header of several words, so that its rest looks like no request line")
+    + chat(headers={"X-Request-ID": "second"})
+    + b"\r\n"
+    + request("GET", "/v1/models/none")
+    + chat(headers={"X-Request-ID": "fourth"}, stream=True)
+    + request("GET", "/health", Connection="close")
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(splits(ROW))
+def test_a_row_of_requests_is_answered_alike_however_it_is_cut(gateway: Gateway, pieces: list[bytes]) -> None:
+    responses = gateway.send(*pieces)
+    assert [r.status for r in responses] == [200, 200, 404, 200, 200]
+    assert [responses[i].headers["x-request-id"] for i in (1, 3)] == ["second", "fourth"]
+    assert responses[3].events[-1] == "[DONE]"
 
 
 def test_no_connection_is_used_again_after_chunks() -> None:
