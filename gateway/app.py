@@ -6,6 +6,7 @@ Only this file (and the command line above it) knows concrete classes on all sid
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import socket
 import sys
@@ -303,8 +304,17 @@ async def serve(
     await app.close()
 
 
+def _raise_file_limit() -> None:
+    """Each stream holds two sockets, and the usual soft limit of 1,024 files is for programs that use ``select``."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):  # macOS has limits beyond the hard one
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def run(settings: Settings) -> int:
     """The life of the process; returns its exit code."""
+    _raise_file_limit()
     try:
         sock = listen(settings)
     except OSError as error:

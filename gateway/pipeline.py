@@ -10,7 +10,6 @@ when it is not.
 
 import asyncio
 import itertools
-import math
 import os
 import random
 import time
@@ -239,17 +238,12 @@ class Pipeline:
             # too late for a status, and whoever could have told it in the stream did not: never a clean end
             call.abort()
             return
-        body, headers = b"", _JSON + _request_id_line(record)
+        headers = _JSON + _request_id_line(record)
         if isinstance(error, UpstreamError):
             error.provider = record.provider
             headers += f"X-Sluice-Provider: {error.provider}\r\nX-Sluice-Attempts: {record.attempts}\r\n".encode()
-        if isinstance(error, UpstreamRefused):
-            body = error.body
-            headers += b"".join(f"{name}: {value}\r\n".encode("latin-1") for name, value in error.headers)
-        elif error.retry_after_s is not None:
-            headers += b"Retry-After: %d\r\n" % math.ceil(error.retry_after_s)
-        elif isinstance(error, MethodNotAllowed):
-            headers += f"Allow: {', '.join(error.allowed)}\r\n".encode()
+        headers += "".join(f"{name}: {value}\r\n" for name, value in error.response_headers()).encode("latin-1")
+        body = error.body if isinstance(error, UpstreamRefused) else b""
         call.reply(error.status, headers, body or dialect.error_body(error))
 
     def _settle(self, call: Call, record: Record) -> None:

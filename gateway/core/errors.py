@@ -15,6 +15,7 @@ logged and never sent. Client dialects render errors in their own shape; library
 the I/O edge and nowhere else.
 """
 
+import math
 from typing import ClassVar
 
 
@@ -34,6 +35,10 @@ class GatewayError(Exception):
         self.param = param
         self.detail = detail
         self.retry_after_s = retry_after_s
+
+    def response_headers(self) -> tuple[tuple[str, str], ...]:
+        """Headers that belong to an answer with this error."""
+        return () if self.retry_after_s is None else (("Retry-After", str(math.ceil(self.retry_after_s))),)
 
 
 class Internal(GatewayError):
@@ -72,6 +77,9 @@ class Unauthorized(ClientError):
     code = "invalid_api_key"
     status = 401
 
+    def response_headers(self) -> tuple[tuple[str, str], ...]:
+        return (("WWW-Authenticate", "Bearer"),)  # RFC 9110, section 11.6.1
+
 
 class NotFound(ClientError):
     """There is no such endpoint or object."""
@@ -92,6 +100,9 @@ class MethodNotAllowed(ClientError):
     code = "method_not_allowed"
     status = 405
     allowed: tuple[str, ...] = ()
+
+    def response_headers(self) -> tuple[tuple[str, str], ...]:
+        return (("Allow", ", ".join(self.allowed)),)
 
 
 class HeadRefused(ClientError):
@@ -177,6 +188,9 @@ class UpstreamRefused(UpstreamError):
         self.native_type = native_type
         self.native_code = native_code
         self.headers = headers
+
+    def response_headers(self) -> tuple[tuple[str, str], ...]:
+        return self.headers  # the provider's own Retry-After is among them
 
 
 class UpstreamBroken(UpstreamError):
