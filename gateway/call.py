@@ -170,8 +170,9 @@ class Call(Struct):
         )
 
     def write(self, data: bytes) -> None:
-        if data:
-            self.line.send(self._frame(data))
+        """More of a streamed answer; ``data`` is not empty, an empty chunk would end it."""
+        self.bytes_out += len(data)
+        self.line.send(b"%x\r\n%b\r\n" % (len(data), data) if self.is_chunked else data)
 
     def end(self, last: bytes = b"") -> None:
         """The streamed answer is over; ``last`` is what belongs to it still."""

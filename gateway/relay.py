@@ -112,6 +112,7 @@ class StreamRelay(PlainRelay):
         self._record = record
         self._head = head
         self._flow = plan.flow()
+        self._has_token = False
         self.is_stream = False
 
     def response_started(self, status: int, headers: RawHeaders) -> None:
@@ -132,7 +133,8 @@ class StreamRelay(PlainRelay):
             self._take_fault(flow.fault, out)
         elif out:
             self._send(out)
-        if flow.has_token and not self._record.first_token_ms:
+        if not self._has_token and flow.has_token:
+            self._has_token = True
             self._record.first_token_ms = milliseconds(monotonic() - self._call.started_at)
             if self.exchange is not None:
                 self.exchange.token_seen()
@@ -176,7 +178,8 @@ class StreamRelay(PlainRelay):
         if self._call.has_started and self._flow.is_fault_told:
             # the provider's own words; whatever it still sends after them is its own too
             self._note_error(error)
-            self._send(instance.scrub(out))
+            if out:
+                self._send(instance.scrub(out))
             return
         if out and not self._flow.is_fault_told:
             self._send(out)
