@@ -39,13 +39,20 @@ lock: $(VENV)/.installed-dev  ## choose dependency versions anew, with hashes
 clean:
 	rm -rf $(VENV) build *.egg-info
 
-# The first Python that is new enough; PYTHON=... chooses another.
+# The first Python that is new enough, or PYTHON alone if it is given; a $(VENV) that is there already stays as it is.
+# Half a $(VENV) would look like a whole one to the next run, so it is removed.
+PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
+
 $(BIN)/python:
-	@set -e; for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
-		if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
-			echo "creating $(VENV) with $$($$python --version)"; $$python -m venv $(VENV); exit 0; \
-		fi; \
-	done; echo "Sluice needs Python 3.11 or newer; none was found. PYTHON=/path/to/python make run names one." >&2; exit 1
+	@for python in $(PYTHONS); do \
+		$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+		echo "creating $(VENV) with $$($$python --version)"; \
+		$$python -m venv $(VENV) && exit 0; \
+		rm -rf $(VENV); \
+		echo "$$python has no working venv module. Debian and Ubuntu have it in a package: apt install python3-venv" >&2; \
+		exit 1; \
+	done; \
+	echo "Sluice needs Python 3.11 or newer; not found as: $(PYTHONS). PYTHON=/path/to/python make run names one." >&2; exit 1
 
 $(VENV)/.installed: $(BIN)/python $(LOCK) setup.cfg pyproject.toml
 	@echo "installing (first time only)"

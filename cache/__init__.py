@@ -1,0 +1,1 @@
+"""Reserved for the cache layers; holds nothing yet."""

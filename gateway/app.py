@@ -5,6 +5,7 @@ Only this file (and the command line above it) knows concrete classes on all sid
 
 import asyncio
 import contextlib
+import errno
 import os
 import resource
 import signal
@@ -87,6 +88,7 @@ class App:
         probes = [endpoint.path for endpoint in ENDPOINTS if endpoint.access is Access.PUBLIC]
         self._edge = Edge(pipeline.answer, openai_chat.DIALECT.error_body, settings.server, probes)
         self._server: asyncio.Server | None = None
+        self._told_refusals = 0
         self._lag_due = loop.time() + LAG_PROBE_S
         self._lag_timer = loop.call_at(self._lag_due, self._probe_lag)
 
@@ -132,8 +134,16 @@ class App:
         self._metrics.loop_lag_s = max(0.0, now - self._lag_due)
         self._lag_due = now + LAG_PROBE_S
         self._lag_timer = self._loop.call_at(self._lag_due, self._probe_lag)
+        self._tell_refusals()
         if self._shared is not None:
             self._shared.publish(self._samples())
+
+    def _tell_refusals(self) -> None:
+        """One line for all that was refused since the last one: whoever sends such heads may send many."""
+        refusals = sum(self._edge.refusals.values())
+        if refusals > self._told_refusals:
+            new, self._told_refusals = refusals - self._told_refusals, refusals
+            self.log.say("refused before a request was read", count=new, last_reason=self._edge.last_refusal)
 
     # --- answers the gateway gives itself ---
 
@@ -318,11 +328,9 @@ def run(settings: Settings) -> int:
     try:
         sock = listen(settings)
     except OSError as error:
-        print(  # noqa: T201
-            f"sluice: cannot listen on {settings.server.host}:{settings.server.port}: {error.strerror}. "
-            "Is another process using the port? PORT=9000 or --port 9000 takes another one.",
-            file=sys.stderr,
-        )
+        hint = "PORT=9000 or --port 9000 takes another one." if error.errno == errno.EADDRINUSE else ""
+        place = f"{settings.server.host}:{settings.server.port}"
+        print(f"sluice: cannot listen on {place}: {error.strerror}. {hint}".rstrip(), file=sys.stderr)  # noqa: T201
         return 1
     if settings.server.workers > 1:
         from gateway.workers import supervise

@@ -41,6 +41,7 @@ from gateway.core.limits import (
 )
 from gateway.upstream.contract import Exchange
 
+_TOO_MANY = "The gateway has too many connections."
 # How long a client whose last answer was given may go on sending before the socket is closed under it.
 LINGER_S = 1.0
 # When a client that met a full gateway may try again: a guess, connections end when they end.
@@ -85,10 +86,12 @@ class Shared(web.Server):
         self.date_line = b""
         self.slow_readers_cut = 0
         self.refusals: dict[int, int] = {}  # by status
+        self.last_refusal = ""
 
-    def count_refusal(self, status: int) -> None:
-        """A connection was refused before it brought a request that is counted elsewhere."""
+    def count_refusal(self, status: int, reason: str) -> None:
+        """A connection was refused before it brought a request that is counted and logged elsewhere."""
         self.refusals[status] = self.refusals.get(status, 0) + 1
+        self.last_refusal = reason
 
 
 async def _not_used(_: web.BaseRequest) -> web.StreamResponse:
@@ -134,7 +137,7 @@ class Connection(RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         surplus = len(self.edge._connections) - self.edge.limits.max_connections
         if surplus >= MAX_SURPLUS_CONNECTIONS:
-            self.edge.count_refusal(Overloaded.status)
+            self.edge.count_refusal(Overloaded.status, _TOO_MANY)
             transport.abort()  # type: ignore[attr-defined]  # a socket's transport has it
             return
         self.is_surplus = surplus >= 0
@@ -226,7 +229,7 @@ class Connection(RequestHandler):
                 refusal: GatewayError | HeadRefusal | None
                 refusal = judge_head(message.version, message.method, message.path, message.headers)
                 if refusal is None and self.is_surplus and message.path not in edge.always_open:
-                    refusal = Overloaded("The gateway has too many connections.", retry_after_s=RETRY_AFTER_S)
+                    refusal = Overloaded(_TOO_MANY, retry_after_s=RETRY_AFTER_S)
                 if refusal is not None:
                     self._refuse(refusal)
                     break
@@ -259,7 +262,7 @@ class Connection(RequestHandler):
     def _refuse(self, refusal: GatewayError | HeadRefusal) -> None:
         """Answer what never became a call, and close: no later byte on this connection can be trusted."""
         error = refusal if isinstance(refusal, GatewayError) else HeadRefused(refusal.reason, status=refusal.status)
-        self.edge.count_refusal(error.status)
+        self.edge.count_refusal(error.status, error.message)
         body = self.edge.error_body(error)
         self.send(
             b"%b%bConnection: close\r\nContent-Type: application/json\r\n%bContent-Length: %d\r\n\r\n%b"

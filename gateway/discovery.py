@@ -62,7 +62,8 @@ class Discovery:
                 wait_s, retry_s = REFRESH_S, FIRST_RETRY_S
             except Exception as error:
                 reason = error.message if isinstance(error, GatewayError) else place_of(error)
-                self._log.say("model list not available", provider=instance.name, error=reason)
+                detail = error.detail if isinstance(error, GatewayError) else ""
+                self._log.say("model list not available", provider=instance.name, error=reason, detail=detail)
                 wait_s, retry_s = retry_s, min(retry_s * 2, REFRESH_S)
             if is_first:
                 is_first = False

@@ -1,5 +1,6 @@
 """The table of everything that can be called: read by the server, the docs and the tests."""
 
+import difflib
 import enum
 from urllib.parse import unquote
 
@@ -83,7 +84,8 @@ ENDPOINTS = (
         action=Action.READY,
         access=Access.PUBLIC,
         is_v1=False,
-        summary="200 while new requests are taken, 503 once draining.",
+        summary="200 while new requests are taken. A draining gateway refuses new connections; only a request that "
+        "had already begun sees 503.",
     ),
     Endpoint(
         name="metrics",
@@ -117,6 +119,14 @@ def find_methods(path: str) -> dict[str, Endpoint]:
         prefix = next((p for p in _PREFIXES if path.startswith(p) and len(path) > len(p)), None)
         return _ROUTES[prefix] if prefix else {}
     return {} if path.endswith("/") else methods
+
+
+def suggestion(path: str) -> str:
+    """What to say to a client that asked for a path which is none."""
+    paths = [known for known in _ROUTES if not known.endswith("/")]
+    bare = path.rstrip("/").lower()
+    close = [bare] if bare in paths else difflib.get_close_matches(bare[:200], paths, n=1)
+    return f"did you mean {close[0]}" if close else f"there are {', '.join(e.path for e in ENDPOINTS)}"
 
 
 def path_argument(endpoint: Endpoint, path: str) -> str:

@@ -36,15 +36,15 @@ from gateway.core.errors import (
     place_of,
 )
 from gateway.core.jsonguard import guarded
-from gateway.core.names import is_request_id
+from gateway.core.names import is_model_id, is_request_id
 from gateway.core.retry import retry_delay
 from gateway.core.types import DialectName
 from gateway.core.units import parse_duration
 from gateway.dialects.contract import Dialect
-from gateway.endpoints import Access, Action, Endpoint, find_methods
+from gateway.endpoints import Access, Action, Endpoint, find_methods, suggestion
 from gateway.plan import Plan, make_plan
 from gateway.relay import PlainRelay, StreamRelay
-from gateway.targets import Targets
+from gateway.targets import Target, Targets
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.record import Record, milliseconds
 from gateway.telemetry.settlement import Settlement
@@ -130,16 +130,17 @@ class Pipeline:
         body = call.take_body(self._max_body_bytes)
         if body is None:
             body = await call.read_body(self._max_body_bytes)
+            record.upload_ms = milliseconds(monotonic() - call.started_at)
         envelope = guarded(body, dialect.read_envelope)
         record.is_stream = envelope.stream is True
         try:
             target = self._targets.find(envelope.model, endpoint.capability, endpoint.name)
         except ModelNotFound:
+            # a text that is no model id is not repeated, in no log either
+            record.requested_model = envelope.model if is_model_id(envelope.model) else ""
             if self._targets.index.is_complete:
                 raise
-            # a provider has not told its models yet; just after the start that is a matter of a moment
-            await self._wait_for_models()
-            target = self._targets.find(envelope.model, endpoint.capability, endpoint.name)
+            target = await self._find_later(envelope.model, endpoint, record)
         record.requested_model = envelope.model
         record.provider, record.model, record.series = target.instance.name, target.model, target.series
         plan = make_plan(target, dialect, envelope, body, call.headers, time.time())
@@ -150,6 +151,14 @@ class Pipeline:
         else:
             relay = await self._attempts(call, plan, record, PlainRelay)
             self._reply_plain(call, plan, record, relay)
+
+    async def _find_later(self, model: str, endpoint: Endpoint, record: Record) -> Target:
+        """A provider has not told its models yet; just after the start that is a matter of a moment."""
+        assert endpoint.capability is not None
+        started_at = monotonic()
+        await self._wait_for_models()
+        record.upstream_ms += (monotonic() - started_at) * 1000
+        return self._targets.find(model, endpoint.capability, endpoint.name)
 
     async def _stream(self, call: Call, dialect: Dialect, plan: Plan, record: Record) -> None:
         self._metrics.active_streams += 1
@@ -208,6 +217,7 @@ class Pipeline:
                 record.upstream_ms += (monotonic() - started_at) * 1000
                 record.upstream_request_id = relay.request_id
             await asyncio.sleep(delay_s)
+            record.upstream_ms += delay_s * 1000
 
     def _give_up_later(self, relay: PlainRelay, seconds: float) -> asyncio.TimerHandle:
         expired = UpstreamTimeout("The answer took longer than the request's X-Sluice-Timeout.", phase="total")
@@ -232,7 +242,7 @@ class Pipeline:
         call.reply(reply.status, content_type + _PRIVATE + _request_id_line(record), reply.body)
 
     def _refuse(self, call: Call, dialect: Dialect, record: Record, error: GatewayError) -> None:
-        record.error_code, record.detail = error.code, error.detail
+        record.error_code, record.detail = error.code, error.for_log()
         record.status = error.status
         if call.has_started:
             # too late for a status, and whoever could have told it in the stream did not: never a clean end
@@ -240,8 +250,9 @@ class Pipeline:
             return
         headers = _JSON + _request_id_line(record)
         if isinstance(error, UpstreamError):
-            error.provider = record.provider
-            headers += f"X-Sluice-Provider: {error.provider}\r\nX-Sluice-Attempts: {record.attempts}\r\n".encode()
+            if error.source == "upstream":
+                error.provider = record.provider  # whose words these are
+            headers += f"X-Sluice-Provider: {record.provider}\r\nX-Sluice-Attempts: {record.attempts}\r\n".encode()
         headers += "".join(f"{name}: {value}\r\n" for name, value in error.response_headers()).encode("latin-1")
         body = error.body if isinstance(error, UpstreamRefused) else b""
         call.reply(error.status, headers, body or dialect.error_body(error))
@@ -263,10 +274,12 @@ class Pipeline:
             return endpoint
         if methods:
             allowed = tuple(sorted(methods)) + (("HEAD",) if "GET" in methods else ())
-            error = MethodNotAllowed(f"{call.method} is not possible here; use {' or '.join(allowed)}.")
+            error = MethodNotAllowed(
+                f"{call.method} is not possible here; use {' or '.join(allowed)}.", detail=_asked(call)
+            )
             error.allowed = allowed
             raise error
-        raise NotFound(f"There is no endpoint {call.path[:200]!r}; the documentation lists all.")
+        raise NotFound(f"There is no endpoint {call.path[:200]!r}; {suggestion(call.path)}.", detail=_asked(call))
 
     def _request_id(self, call: Call) -> str:
         given = call.headers.get("X-Request-ID")
@@ -275,12 +288,20 @@ class Pipeline:
         return f"{self._id_prefix}{next(self._id_numbers):x}"
 
 
+def _asked(call: Call) -> str:
+    """What a call was for that has no endpoint to name it in the log."""
+    return f"{call.method} {call.path[:200]}"
+
+
 def _client_deadline(call: Call) -> float:
     """``X-Sluice-Timeout``: until when, in monotonic seconds, the client waits for all attempts together."""
     try:
-        return call.started_at + parse_duration(call.headers["X-Sluice-Timeout"])
+        seconds = parse_duration(call.headers["X-Sluice-Timeout"])
     except ValueError as error:
         raise BadRequest(f"X-Sluice-Timeout: {error}") from None
+    if seconds <= 0:
+        raise BadRequest("X-Sluice-Timeout must be more than 0.")
+    return call.started_at + seconds
 
 
 def _request_id_line(record: Record) -> bytes:

@@ -70,7 +70,8 @@ _FIELDS = {
     "attempts": "how often the provider was asked",
     "finish_reason": "why the answer ended, as the client was told",
     "usage": "tokens: `input_tokens`, `output_tokens` and, where not zero, their shares",
-    "upstream_ms": "of the duration, the time spent waiting for the provider",
+    "upstream_ms": "of the duration, the time spent waiting for the provider and between attempts",
+    "upload_ms": "of the duration, the time spent waiting for a request body that came in pieces",
     "first_token_ms": "streams: until the first token",
     "bytes_in": "size of the request body",
     "bytes_out": "size of the answer's body",
@@ -79,7 +80,7 @@ _FIELDS = {
     "error": "the error's code",
     "detail": "what only the operator may see of it; never a prompt, never a key",
     "disconnected": "true when the client left",
-    "truncated": "true when the provider's stream broke off",
+    "truncated": "true when the stream broke off",
     "probe": "true for health checks and scrapes",
 }
 

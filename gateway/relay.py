@@ -175,15 +175,17 @@ class StreamRelay(PlainRelay):
     def _take_fault(self, fault: Fault, out: bytes) -> None:
         instance = self._plan.target.instance
         error = fault_error(fault, instance)
-        if self._call.has_started and self._flow.is_fault_told:
-            # the provider's own words; whatever it still sends after them is its own too
-            self._note_error(error)
-            if out:
-                self._send(instance.scrub(out))
+        # only a fault before any token becomes a status: what was answered is shown, however it was cut into reads
+        if not self._call.has_started and not self._flow.has_token:
+            self._end_broken(error)
             return
-        if out and not self._flow.is_fault_told:
-            self._send(out)
-        self._end_broken(error)
+        if out:
+            self._send(instance.scrub(out))
+        if self._flow.is_fault_told:
+            # in the provider's own words; whatever it still sends after them is its own too
+            self._note_error(error)
+        else:
+            self._end_broken(error)
 
     def _end_broken(self, error: GatewayError) -> None:
         """The end of a stream that did not go well: a real status while nothing was sent, else an error event and no
@@ -196,7 +198,7 @@ class StreamRelay(PlainRelay):
         if not self._call.has_started:
             self.done.set_exception(error)
             return
-        if isinstance(error, UpstreamError):
+        if isinstance(error, UpstreamError) and error.source == "upstream":
             error.provider = self._plan.target.instance.name
         self._note_error(error)
         self._call.end(self._dialect.error_event(error))
@@ -209,7 +211,7 @@ class StreamRelay(PlainRelay):
         record = self._record
         if not record.is_truncated:
             record.is_truncated = True
-            record.error_code, record.detail = error.code, error.detail or error.message
+            record.error_code, record.detail = error.code, error.for_log()
 
 
 def _defect(error: Exception) -> Internal:

@@ -88,7 +88,10 @@ class _Supervisor:
         exit_code = 0
         while self._started:
             pid, status = os.wait()
-            worker, started_at = self._started.pop(pid)
+            started = self._started.pop(pid, None)
+            if started is None:
+                continue  # as the first process of a container we inherit other people's orphans
+            worker, started_at = started
             code = os.waitstatus_to_exitcode(status)
             if self._is_stopping:
                 exit_code = exit_code if code in _GOOD_ENDS else 1

@@ -9,12 +9,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.config.found import Found, Problem, Table, describe, join
+from gateway.config.kinds import HEADER_VALUE, SECRET
+from gateway.config.schema import field_at
+from gateway.config.settings import Settings
 from gateway.core.limits import MAX_CONFIG_VALUES, MAX_JSON_DEPTH
 
 MAX_NAME_CHARS = 128
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _INNER = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-([^$]*))?")
+_QUOTATION = re.compile(r"""(?P<own>'\\?[^']'|"'"|'<[a-z ]+>')|'[^']*'|"[^"]*\"""")
 _NULL = "tag:yaml.org,2002:null"
 _MERGE = "tag:yaml.org,2002:merge"
 _PLAIN_TAGS = frozenset(
@@ -132,8 +136,24 @@ class Document:
         self.references.add(name)
         value = self._environ.get(name, "") or default
         if value is None:
-            self._complain(place, source, f"{name} is not set; set it in the environment or write ${{{name}:-default}}")
+            # nobody should be led to write a secret into the file
+            otherwise = "" if _is_secret(place) else f" or write ${{{name}:-default}}"
+            self._complain(place, source, f"{name} is not set; set it in the environment{otherwise}")
         return value or ""
+
+
+def _is_secret(place: str) -> bool:
+    field = field_at(Settings, place)
+    return field is not None and field.kind in (SECRET, HEADER_VALUE)
+
+
+def variables_in(found: Found) -> set[str]:
+    """The variables that filled in ``found`` or something in it."""
+    if isinstance(found.value, Mapping | list):
+        items = found.value.values() if isinstance(found.value, Mapping) else found.value
+        return {name for item in items for name in variables_in(item)}
+    inner = (_INNER.fullmatch(match[1] or "") for match in _REFERENCE.finditer(found.template or ""))
+    return {match[1] for match in inner if match is not None}
 
 
 # --- PyYAML, at arm's length ----------------------------------------------------------------------------------------
@@ -161,5 +181,6 @@ def _compose(text: str) -> Any:
 
 
 def _without_quotations(problem: str) -> str:
-    """PyYAML names aliases and tags, and ``*`` or ``!`` may be how a secret begins."""
-    return re.sub(r"(['\"])(?!<)[^'\"]{2,}\1", "...", problem)
+    """PyYAML names aliases and tags, and ``*`` or ``!`` may be how a secret begins. Single characters and its own words
+    (``'<stream end>'``) stay."""
+    return _QUOTATION.sub(lambda match: match["own"] or "...", problem)

@@ -7,7 +7,8 @@ Three spellings, the later wins:
     SLUICE_SERVER__MAX_BODY                         any setting by its path
 
 An empty variable is an unset one. Variables of other programs share the prefixes of provider types, so nothing else is
-looked at (not ``<TYPE>_ORG_ID``), and a suffixed instance needs its key: an address alone may be another program's.
+looked at (not ``<TYPE>_ORG_ID``), and a suffixed instance needs its key: an address alone may be another program's. The
+prefix ``SLUICE_`` is ours, so that what is misspelt can be told.
 """
 
 import re
@@ -15,7 +16,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 
 from msgspec import Struct
 
-from gateway.config.found import Found, Problem, merge, nest
+from gateway.config.found import Found, Problem, merge, nearest, nest
+from gateway.config.schema import Shape, fields_of
+from gateway.config.settings import Settings
 
 # In rising precedence. HOST is not among them: shells and build tools set it to other things.
 SHORT_NAMES = (
@@ -23,14 +26,19 @@ SHORT_NAMES = (
     ("SLUICE_MASTER_KEY", ("auth", "master_key")),
     ("PORT", ("server", "port")),
 )
+FILE_VARIABLE = "SLUICE_CONFIG"
 _PATH_PREFIX = "SLUICE_"
+# What Kubernetes tells every pod of a service called sluice or sluice-..., beside SLUICE_PORT=tcp://10.0.0.1:8080.
+_SERVICE_NAME = re.compile(r".*_(?:SERVICE_HOST|SERVICE_PORT(?:_.*)?|PORT_[0-9]+_(?:TCP|UDP|SCTP)(?:_.*)?)")
+_SERVICE_VALUE = re.compile(r"(?:tcp|udp|sctp)://.*", re.DOTALL)
 
 
 class Named(Struct, frozen=True):
-    """A provider instance of the file."""
+    """A provider instance of the file. ``placed`` are the variables that it fills into its own settings."""
 
     name: str
     type: str
+    placed: Set[str] = frozenset()
 
 
 def prefix_of(instance: str) -> str:
@@ -66,29 +74,37 @@ Assignment = tuple[tuple[str, ...], Found]
 
 class Environment:
     """Reads ``environ`` knowing the file: ``named`` are its instances by variable prefix, ``references`` the variables
-    it fills in itself (the file has placed them, so they turn no further instance on)."""
+    it fills in itself (the file has placed them, so they turn no further instance on). ``asks_for_key(type, base_url)``
+    tells whether an instance must have a key; it may raise ``ValueError`` when ``base_url`` is none.
+
+    After ``read``, ``keyless`` has the instances that only an address turned on, each with its variable."""
 
     def __init__(
         self,
         environ: Mapping[str, str],
         types: Sequence[str],
-        needs_key: Callable[[str], bool],
+        asks_for_key: Callable[[str, str | None], bool],
         named: Mapping[str, Named],
         references: Set[str],
     ) -> None:
         self._environ = {name: value.strip() for name, value in sorted(environ.items()) if value.strip()}
         self._types = types
-        self._needs_key = needs_key
+        self._asks_for_key = asks_for_key
         self._named = named
         self._references = references
         self.problems: list[Problem] = []
         self.notes: list[str] = []
+        self.keyless: dict[str, str] = {}
 
     def read(self) -> Found:
         tree = Found({}, "environment")
         for path, leaf in (*self._short_names(), *self._providers(), *self._paths()):
             tree = merge(tree, nest(path, leaf), self.problems)
         return tree
+
+    def text(self, name: str) -> str:
+        """The value of a variable that is set."""
+        return self._environ[name]
 
     def _found(self, name: str) -> Found:
         return Found(self._environ[name], f"environment {name}")
@@ -100,13 +116,23 @@ class Environment:
 
     def _paths(self) -> Iterator[Assignment]:
         for name in self._environ:
+            if not name.startswith(_PATH_PREFIX):
+                continue
             path = name.removeprefix(_PATH_PREFIX).lower().split("__")
-            if not name.startswith(_PATH_PREFIX) or len(path) == 1:
+            if len(path) == 1:
+                self._check_short_name(name)
                 continue
             if path[0] == "providers":
                 prefix = prefix_of(path[1])
                 path[1] = self._named[prefix].name if prefix in self._named else instance_of(prefix)
             yield tuple(path), self._found(name)
+
+    def _check_short_name(self, name: str) -> None:
+        known = {FILE_VARIABLE, *(short for short, _ in SHORT_NAMES)}
+        if name in known or _SERVICE_NAME.fullmatch(name) or _SERVICE_VALUE.fullmatch(self._environ[name]):
+            return
+        text = f"unknown variable; the nearest known is {nearest(name, sorted(known | set(_long_names(Settings, ()))))}"
+        self.problems.append(Problem("", f"environment {name}", text))
 
     # --- provider instances -----------------------------------------------------------------------------------------
 
@@ -114,7 +140,8 @@ class Environment:
         for prefix, variables in self._grouped().items():
             name = self._instance(prefix, variables)
             if name is not None:
-                yield from self._assignments(("providers", name), variables)
+                named = self._named.get(prefix)
+                yield from self._assignments(name, variables, named.placed if named else frozenset())
 
     def _grouped(self) -> dict[str, Variables]:
         longest_first = "|".join(re.escape(t.upper()) for t in sorted(self._types, key=len, reverse=True))
@@ -130,7 +157,7 @@ class Environment:
                 variables.keys.append((int(match["number"] or 0), match[0]))
             else:
                 variables.others[match["field"].lower()] = match[0]
-        return grouped
+        return dict(sorted(grouped.items()))
 
     def _instance(self, prefix: str, variables: Variables) -> str | None:
         """The instance these variables are about, None when they are about none of ours."""
@@ -149,17 +176,44 @@ class Environment:
     def _fresh_instance(self, prefix: str, variables: Variables) -> str | None:
         if self._references >= set(variables.names()):
             return None
-        if variables.has_suffix and not variables.keys and self._needs_key(variables.type):
+        is_written_out = any(name.startswith(f"{_PATH_PREFIX}PROVIDERS__{prefix}__") for name in self._environ)
+        if variables.keys or is_written_out:
+            return instance_of(prefix)
+        if self._lacks_key(variables):
             missing = f"there is no {prefix}_API_KEY, so no instance {instance_of(prefix)!r}"
             self.notes += [f"{name} is not used: {missing}" for name in variables.names()]
             return None
+        if "base_url" in variables.others and self._asks_for_key(variables.type, None):
+            self.keyless[instance_of(prefix)] = variables.others["base_url"]
         return instance_of(prefix)
 
-    def _assignments(self, path: tuple[str, ...], variables: Variables) -> Iterator[Assignment]:
-        keys = [self._found(name) for _, name in sorted(variables.keys)]
-        if keys:
+    def _lacks_key(self, variables: Variables) -> bool:
+        name = None if variables.has_suffix else variables.others.get("base_url")
+        try:
+            return self._asks_for_key(variables.type, name and self._environ[name])
+        except ValueError:
+            return True
+
+    def _assignments(self, instance: str, variables: Variables, placed: Set[str]) -> Iterator[Assignment]:
+        path = ("providers", instance)
+        names = [name for _, name in sorted(variables.keys)]
+        if names and not placed.isdisjoint(names):
+            told = f"is not used: the file fills in the keys of {instance!r} itself"
+            self.notes += [f"{name} {told}" for name in names if name not in self._references]
+        elif names:
             # both names are set, so that keys of the file do not remain beside those of the environment
-            yield (*path, "api_key"), keys[0]
-            yield (*path, "api_keys"), Found(keys[1:], keys[0].source)
+            first, *further = map(self._found, names)
+            yield (*path, "api_key"), first
+            yield (*path, "api_keys"), Found(further, first.source)
         for field, name in variables.others.items():
-            yield (*path, field), self._found(name)
+            if name not in placed:
+                yield (*path, field), self._found(name)
+
+
+def _long_names(struct: type[Struct], path: tuple[str, ...]) -> Iterator[str]:
+    for name, field in fields_of(struct).items():
+        inner = (*path, name.upper(), "<NAME>") if field.shape is Shape.SECTIONS else (*path, name.upper())
+        if field.struct is not None:
+            yield from _long_names(field.struct, inner)
+        elif field.shape is not Shape.MAP:
+            yield _PATH_PREFIX + "__".join(inner)

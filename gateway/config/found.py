@@ -73,8 +73,14 @@ def suggest(word: str, known: Iterable[str]) -> str:
     close = get_close_matches(word, words, n=1)
     if close:
         return f"did you mean {close[0]!r}?"
-    nearest = get_close_matches(word, words, n=1, cutoff=0.0)[0]
-    return f"the nearest known is {nearest!r} (all: {', '.join(words)})"
+    return f"the nearest known is {nearest(word, words)!r} (all: {', '.join(words)})"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The known word most like ``word``, however little that is. There must be one."""
+    from difflib import get_close_matches
+
+    return get_close_matches(word, list(known), n=1, cutoff=0.0)[0]
 
 
 def nest(path: Sequence[str], leaf: Found) -> Found:

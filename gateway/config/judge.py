@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from gateway.config.environment import prefix_of, type_of
 from gateway.config.found import suggest
-from gateway.config.settings import ProviderSettings, Settings
+from gateway.config.settings import ProviderSettings, ServerSettings, Settings
 from gateway.core.origin import parse_origin
 from gateway.core.proxy import proxy_for
 from providers.contract import Provider
@@ -66,7 +66,7 @@ def judge(settings: Settings, catalog: Catalog, environ: Mapping[str, str]) -> I
         place = f"providers.{name}"
         yield from _judge_provider(place, name, provider, catalog, environ)
         yield from _judge_headers(place, provider)
-        if _points_at_itself(settings, provider):
+        if provider.base_url is not None and points_at(settings.server, provider.base_url):
             text = "this is where Sluice itself listens; write the provider's address"
             yield Verdict(f"{place}.base_url", text, ("server.port", "server.host"))
         if provider.retry.cap < provider.retry.base:
@@ -96,9 +96,10 @@ def _judge_provider(
         yield Verdict(f"{place}.type", text)
         return
     record = catalog.load(provider.type)
-    if record.needs_key and not provider.all_keys:
+    if not provider.all_keys and asks_for_key(record, provider.base_url):
         text = f"{record.title} needs a key; {_advice(name, provider.type, 'API_KEY', 'api_key')}"
-        yield Verdict(f"{place}.api_key", text, (f"{place}.api_keys",))
+        yield Verdict(f"{place}.api_key", text, (f"{place}.api_keys", f"{place}.base_url"))
+    yield from _judge_path(place, provider, record)
     base_url = provider.base_url or record.base_url
     if record.simulate is not None:
         return
@@ -107,6 +108,22 @@ def _judge_provider(
     else:
         text = f"{record.title} has no address of its own; {_advice(name, provider.type, 'BASE_URL', 'base_url')}"
         yield Verdict(f"{place}.base_url", text)
+
+
+def asks_for_key(record: Provider, base_url: str | None) -> bool:
+    """Must an instance at ``base_url`` (None: the vendor's own address) have a key? Elsewhere than at the vendor it may
+    do without: local servers speak his language and often ask for nothing. ``ValueError`` when it is no base URL."""
+    if base_url is None or not record.needs_key:
+        return record.needs_key
+    host = parse_origin(base_url).host
+    return bool(record.base_url) and host == parse_origin(record.base_url).host
+
+
+def _judge_path(place: str, provider: ProviderSettings, record: Provider) -> Iterator[Verdict]:
+    path = parse_origin(provider.base_url).base_path if provider.base_url else ""
+    for surface in record.surfaces.values():
+        if path.endswith(surface.path):
+            yield Verdict(f"{place}.base_url", f"Sluice adds {surface.path} itself; leave it out")
 
 
 def _advice(name: str, type_name: str, word: str, field: str) -> str:
@@ -134,10 +151,9 @@ def _judge_headers(place: str, provider: ProviderSettings) -> Iterator[Verdict]:
             )
 
 
-def _points_at_itself(settings: Settings, provider: ProviderSettings) -> bool:
-    if provider.base_url is None:
-        return False
-    target, server = parse_origin(provider.base_url), settings.server
+def points_at(server: ServerSettings, base_url: str) -> bool:
+    """Does ``base_url`` lead to where Sluice itself listens? ``ValueError`` when it is no base URL."""
+    target = parse_origin(base_url)
     is_here = is_loopback(server.host) or server.host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
     return target.port == server.port and is_here and is_loopback(target.host)
 
@@ -148,3 +164,11 @@ def _judge_names(settings: Settings) -> Iterator[Verdict]:
         other = first.setdefault(prefix_of(name), name)
         if other != name:
             yield Verdict(f"providers.{name}", f"{other!r} has the same variables, {prefix_of(name)}_...; rename one")
+
+
+def remarks(settings: Settings) -> Iterator[str]:
+    """What is no mistake but should be known."""
+    for name, provider in settings.providers.items():
+        origin = parse_origin(provider.base_url) if provider.base_url else None
+        if origin is not None and not origin.is_tls and not is_loopback(origin.host):
+            yield f"providers.{name}.base_url: with http:// keys and prompts travel unencrypted to another machine"

@@ -3,17 +3,18 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 import providers as provider_package
-from gateway.config.document import Document
-from gateway.config.environment import Environment, Named, prefix_of, type_of
+from gateway.config.document import Document, variables_in
+from gateway.config.environment import FILE_VARIABLE, Environment, Named, prefix_of, type_of
 from gateway.config.found import ConfigError, Found, Problem, merge, nest
-from gateway.config.judge import Catalog, Verdict, judge
+from gateway.config.judge import Catalog, Verdict, asks_for_key, judge, points_at, remarks
 from gateway.config.reader import Reader
-from gateway.config.settings import Settings
+from gateway.config.settings import ServerSettings, Settings
 from gateway.core.limits import KIB, MAX_CONFIG_FILE_BYTES
+from gateway.core.origin import complete_base_url
 
-FILE_VARIABLE = "SLUICE_CONFIG"
 DEFAULT = "default"
 
 
@@ -57,12 +58,17 @@ def interpret(
     document = Document(name, environ)
     file = document.read(text)
     environment = Environment(
-        environ, types, lambda t: catalog.load(t).needs_key, _instances(file, types), document.references
+        environ,
+        types,
+        lambda type_name, base_url: asks_for_key(catalog.load(type_name), base_url),
+        _instances(file, types),
+        document.references,
     )
     clashes: list[Problem] = []
     tree = merge(file, environment.read(), clashes)
     for place, value in arguments.items():
         tree = merge(tree, nest(place.split("."), Found(value, "command line")), clashes)
+    tree = _without_loops(tree, environment)
     reader = Reader()
     settings = reader.section(Settings, _with_types(tree, types))
     problems = [*document.problems, *environment.problems, *clashes, *reader.problems]
@@ -70,7 +76,8 @@ def interpret(
     problems += _without_echoes(judge(settings, catalog, environ), reader.sources, bad)
     if problems:
         raise ConfigError(problems)
-    return Effective(settings, reader.sources, tuple(environment.notes))
+    settings = _with_paths(settings, catalog)
+    return Effective(settings, reader.sources, (*environment.notes, *remarks(settings)))
 
 
 # --- layers ---------------------------------------------------------------------------------------------------------
@@ -88,8 +95,31 @@ def _instances(tree: Found, types: Sequence[str]) -> dict[str, Named]:
     for name, found in _table(tree, "providers").items():
         written = found.value.get("type") if isinstance(found.value, Mapping) else None
         type_name = written.value if written is not None else type_of(name, types)
-        named.setdefault(prefix_of(name), Named(name, type_name if isinstance(type_name, str) else ""))
+        type_name = type_name if isinstance(type_name, str) else ""
+        named.setdefault(prefix_of(name), Named(name, type_name, _placed(found)))
     return named
+
+
+def _placed(instance: Found) -> frozenset[str]:
+    """The variables that an instance of the file fills into the settings that have variables of their own."""
+    section = instance.value if isinstance(instance.value, Mapping) else {}
+    fields = ("api_key", "api_keys", "base_url", "models")
+    return frozenset().union(*(variables_in(section[name]) for name in fields if name in section))
+
+
+def _without_loops(tree: Found, environment: Environment) -> Found:
+    """``tree`` without the instances that are no more than an address of Sluice itself: such a variable is meant for
+    the clients that run beside it."""
+    server = Reader().section(ServerSettings, Found(_table(tree, "server"), ""))
+    kept = dict(_table(tree, "providers"))
+    if not environment.keyless or not environment.keyless.keys() <= kept.keys():
+        return tree
+    for name, variable in environment.keyless.items():
+        if points_at(server, environment.text(variable)):
+            del kept[name]
+            environment.notes.append(f"{variable} is not used: this is where Sluice itself listens")
+    assert isinstance(tree.value, Mapping)
+    return Found({**tree.value, "providers": Found(kept, tree.source)}, tree.source)
 
 
 def _with_types(tree: Found, types: Sequence[str]) -> Found:
@@ -102,6 +132,15 @@ def _with_types(tree: Found, types: Sequence[str]) -> Found:
         return tree
     typed = {name: _with_type(name, found, types) for name, found in listed.value.items()}
     return Found({**tree.value, "providers": Found(typed, listed.source)}, tree.source)
+
+
+def _with_paths(settings: Settings, catalog: Catalog) -> Settings:
+    """``settings`` with whole base URLs: one without a path gets the path of the provider's own address."""
+    instances = {
+        name: replace(p, base_url=p.base_url and complete_base_url(p.base_url, catalog.load(p.type).base_url))
+        for name, p in settings.providers.items()
+    }
+    return replace(settings, providers=instances)
 
 
 def _with_type(name: str, instance: Found, types: Sequence[str]) -> Found:

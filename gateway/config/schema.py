@@ -62,6 +62,17 @@ def fields_of(struct: type[Struct]) -> dict[str, Field]:
     return {info.name: _field(info) for info in struct_fields(struct)}
 
 
+def field_at(struct: type[Struct], place: str) -> Field | None:
+    """The setting that a place such as ``providers.east.api_keys[0]`` belongs to, None when there is none."""
+    name, _, rest = place.partition(".")
+    field = fields_of(struct).get(name.partition("[")[0])
+    if field is None or field.struct is None:
+        return field
+    if field.shape is Shape.SECTIONS:
+        rest = rest.partition(".")[2]
+    return field_at(field.struct, rest)
+
+
 def _field(info: FieldInfo) -> Field:
     default = info.default if info.default is not NODEFAULT else info.default_factory()
     base, metas = _unwrap(info.type)

@@ -68,7 +68,8 @@ class ProviderSettings(Struct, frozen=True, kw_only=True):
     api_key: Annotated[Secret | None, Meta(description="The key Sluice shows the provider.")] = None
     api_keys: Annotated[tuple[Secret, ...], Meta(description="Further keys, used in turn with `api_key`.")] = ()
     base_url: Annotated[
-        Address | None, Meta(description="Where the provider's API begins; unset means the vendor's own address.")
+        Address | None,
+        Meta(description="Where the provider's API begins; unset means the vendor's own, and so does a path left out."),
     ] = None
     models: Annotated[
         tuple[ModelId, ...], Meta(description="The models to offer; empty means the provider is asked for its list.")

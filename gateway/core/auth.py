@@ -59,9 +59,7 @@ class KeyRing:
 
 
 def read_key(headers: Mapping[str, str]) -> str:
-    """The key of a request, empty when there is none. The scheme's case does not matter (RFC 9110, 11.1)."""
-    authorization = headers.get("Authorization")
-    if authorization is None:
-        return headers.get("x-api-key", "")
-    scheme, _, key = authorization.partition(" ")
-    return key.strip(" \t") if scheme.lower() == "bearer" else ""
+    """The key of a request, empty when there is none. The scheme's case does not matter (RFC 9110, 11.1); another
+    scheme is meant for somebody else, a proxy in front of us perhaps."""
+    scheme, _, key = headers.get("Authorization", "").partition(" ")
+    return key.strip(" \t") if scheme.lower() == "bearer" else headers.get("x-api-key", "")

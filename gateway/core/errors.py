@@ -8,6 +8,7 @@
                           ├─ UpstreamRefused        the provider answered with an error status
                           ├─ UpstreamBroken         the answer broke off or made no sense
                           ├─ UpstreamUnreachable    nothing was sent (connect, TLS, DNS, proxy)
+                          ├─ ShuttingDown           cut by the gateway itself (its source is the gateway)
                           └─ UpstreamTimeout        a deadline passed
 
 ``message`` is public: fixed words and judged values only. What only the operator may see goes to ``detail``, which is
@@ -35,6 +36,10 @@ class GatewayError(Exception):
         self.param = param
         self.detail = detail
         self.retry_after_s = retry_after_s
+
+    def for_log(self) -> str:
+        """What the log says beside ``code``."""
+        return self.detail or self.message
 
     def response_headers(self) -> tuple[tuple[str, str], ...]:
         """Headers that belong to an answer with this error."""
@@ -95,7 +100,10 @@ class ModelNotFound(NotFound):
 
 
 class MethodNotAllowed(ClientError):
-    """The endpoint exists and has other methods: ``allowed``, for the header ``Allow`` (RFC 9110, 15.5.6)."""
+    """The endpoint exists and has other methods.
+
+    ``allowed`` are these methods, for the header ``Allow`` (RFC 9110, 15.5.6).
+    """
 
     code = "method_not_allowed"
     status = 405
@@ -189,6 +197,10 @@ class UpstreamRefused(UpstreamError):
         self.native_code = native_code
         self.headers = headers
 
+    def for_log(self) -> str:
+        # not the message: some providers quote the prompt in it
+        return " ".join(filter(None, (str(self.upstream_status), self.native_type, self.native_code)))
+
     def response_headers(self) -> tuple[tuple[str, str], ...]:
         return self.headers  # the provider's own Retry-After is among them
 
@@ -204,6 +216,15 @@ class UpstreamUnreachable(UpstreamError):
 
     code = "upstream_unreachable"
     nothing_sent = True
+
+
+class ShuttingDown(UpstreamError):
+    """The gateway is being stopped, and the answer was not complete in time."""
+
+    code = "shutting_down"
+    status = 503
+    source = "gateway"
+    retryable = False
 
 
 class UpstreamTimeout(UpstreamError):

@@ -51,6 +51,8 @@ def guarded(body: bytes, read: Callable[[bytes], T]) -> T:
     ``read`` must parse the whole body and take nothing but an object; what it raises beside ``BadRequest`` becomes one.
     Raises ``BadRequest``.
     """
+    if not body:
+        raise BadRequest("The request body is empty; it must be a JSON object.")
     if not body.isascii():
         _check_utf8(body)
     if len(body) > _COUNTED_FROM_BYTES:

@@ -68,6 +68,14 @@ def parse_origin(base_url: str) -> Origin:
     return Origin(scheme, host, port, match["path"].rstrip("/"))
 
 
+def complete_base_url(given: str, default: str) -> str:
+    """``given``, with the path of ``default`` where it has none: the vendors' own SDKs take ``https://host`` and know
+    their path themselves. ``default`` may be empty. ``ValueError`` as ``parse_origin``."""
+    if not default or parse_origin(given).base_path:
+        return given
+    return given.rstrip("/") + parse_origin(default).base_path
+
+
 def parse_authority(text: str, *, default_port: int) -> tuple[str, int]:
     """Host (lower case, no brackets) and port of ``host[:port]`` or ``[ipv6][:port]``; ``ValueError`` otherwise."""
     match = _AUTHORITY.fullmatch(text)

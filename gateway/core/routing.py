@@ -79,10 +79,16 @@ class ModelIndex:
         """The refusal of an id that nobody has; an impossible one is not repeated."""
         if not is_model_id(requested):
             return ModelNotFound("The model id is empty, too long or has characters no model id has.", param="model")
-        known = "GET /v1/models lists what there is"
-        if not self.is_complete:
-            known = "not every provider has told its models yet; name it as provider/model to ask at once"
-        return ModelNotFound(f"The model {requested!r} does not exist; {known}.", param="model")
+        return ModelNotFound(f"The model {requested!r} does not exist; {self._hint(requested)}.", param="model")
+
+    def _hint(self, requested: str) -> str:
+        named = self._instances.get(requested.partition("/")[0])
+        silent = [instance.name for instance in self._instances.values() if instance.models is None]
+        if named is not None and named.is_fixed:
+            return f"{named.name!r} offers the models that are configured for it, GET /v1/models lists them"
+        if named is None and silent:
+            return f"{silent[0]!r} has not told its models yet, {silent[0]}/<model> asks it all the same"
+        return "GET /v1/models lists what there is"
 
     def listing(self) -> list[tuple[str, str, Model]]:
         """``(id to ask for, instance, model)`` of every model: the bare id where it leads to this very instance, the

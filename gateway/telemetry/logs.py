@@ -45,12 +45,15 @@ def _escaped_json(line: Record | Mapping[str, object] | str) -> bytes:
 def format_text(line: Record) -> bytes:
     """The same for people at a terminal: what they look for first, then the rest by name."""
     target = f"{line.provider}/{line.model}" if line.provider else line.requested_model or "-"
+    waited = f" ({line.upstream_ms:.1f} upstream)" if line.upstream_ms else ""
+    tried = f" attempts={line.attempts}" if line.attempts > 1 else ""
+    cached = f" cache={line.cache}" if line.cache else ""
     tokens = f" {line.usage.input_tokens}+{line.usage.output_tokens} tokens" if line.usage is not None else ""
     flags = "".join(f" {name}" for name in ("stream", "disconnected", "truncated") if getattr(line, f"is_{name}"))
     trouble = f" {line.error_code}" + (f" ({line.detail})" if line.detail else "") if line.error_code else ""
     return _one_line(
-        f"{line.time[11:23]} {line.status} {line.endpoint} {target} {line.duration_ms:.1f} ms{tokens}{flags}{trouble}"
-        f" {line.request_id}"
+        f"{line.time[11:]} {line.status} {line.endpoint or '-'} {target} {line.duration_ms:.1f} ms{waited}{tokens}"
+        f" {line.bytes_in}>{line.bytes_out} B{cached}{tried}{flags}{trouble} {line.request_id}"
     )
 
 
@@ -131,7 +134,7 @@ class Log:
             line = format_json({"time": self._clock.text(), "event": "gateway", "message": message, **fields})
         else:
             details = "".join(f" {name}={value}" for name, value in fields.items())
-            line = _one_line(f"{self._clock.text()[11:23]} {message}{details}")
+            line = _one_line(f"{self._clock.text()[11:]} {message}{details}")
         self._add(self._without_secrets(line))
 
     @property

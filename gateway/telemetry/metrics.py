@@ -60,13 +60,18 @@ METRICS: Final = (
         "sluice_gateway_overhead_seconds",
         "histogram",
         REQUEST_LABELS,
-        "Time spent in the gateway itself: duration without waiting for the provider.",
+        "Time spent in the gateway itself: duration without waiting for client or provider.",
         OVERHEAD_SECONDS,
     ),
     Metric(
         "sluice_time_to_first_token_seconds", "histogram", REQUEST_LABELS, "Streams: until the first token.", SECONDS
     ),
-    Metric("sluice_tokens", "counter", (*REQUEST_LABELS, "kind"), "Tokens by kind, as counted by the provider."),
+    Metric(
+        "sluice_tokens",
+        "counter",
+        (*REQUEST_LABELS, "kind"),
+        "Tokens as counted by the provider; kinds other than input and output are shares of these two.",
+    ),
     Metric("sluice_upstream_attempts", "counter", ("provider", "outcome"), "Requests sent to providers, by outcome."),
     Metric("sluice_disconnects", "counter", REQUEST_LABELS, "Clients that left before their answer was complete."),
     Metric("sluice_truncated_streams", "counter", REQUEST_LABELS, "Streams that broke off on the provider's side."),
@@ -151,7 +156,7 @@ class Series:
         duration_ms = record.duration_ms
         self.duration.observe(duration_ms / 1000)
         # rounding may make it negative, and a sum that shrinks reads as a restart
-        self.overhead.observe(max(0.0, duration_ms - record.upstream_ms) / 1000)
+        self.overhead.observe(max(0.0, duration_ms - record.upstream_ms - record.upload_ms) / 1000)
         if record.first_token_ms:
             self.ttft.observe(record.first_token_ms / 1000)
         if record.usage is not None:

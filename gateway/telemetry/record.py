@@ -45,6 +45,7 @@ class Record(Struct, omit_defaults=True, rename=_LOGGED_NAMES):
     finish_reason: str | None = None
     usage: Usage | None = None
     upstream_ms: float = 0.0
+    upload_ms: float = 0.0
     first_token_ms: float = 0.0
     bytes_in: int = 0
     bytes_out: int = 0

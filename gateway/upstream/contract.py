@@ -14,7 +14,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from gateway.core.errors import UpstreamBroken, UpstreamError
+from gateway.core.errors import ShuttingDown, UpstreamError
 
 # Names and values as on the wire, in order; names are not lower-cased.
 RawHeaders = Sequence[tuple[bytes, bytes]]
@@ -69,8 +69,6 @@ class Upstream(Protocol):
     async def close(self) -> None: ...
 
 
-def shutting_down() -> UpstreamBroken:
+def shutting_down() -> ShuttingDown:
     """What exchanges are told that are under way when their upstream is closed: nobody is left to try again."""
-    error = UpstreamBroken("The gateway is shutting down.")
-    error.retryable = False
-    return error
+    return ShuttingDown("The gateway is shutting down; send the request again.")

@@ -33,12 +33,6 @@ TOOLS = [
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as upstream:
-        yield upstream
-
-
-@pytest.fixture(scope="module")
 def gateway(upstream: ScriptedUpstream) -> Iterator[Gateway]:
     with Gateway(config_for(upstream, anthropic={"models": [MODEL, "claude-opus-4-6"]})) as gateway:
         yield gateway

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from gateway.config.found import ConfigError
 from gateway.config.load import Effective, interpret
 from gateway.core.errors import UpstreamRefused
-from providers.contract import Provider, Script
+from gateway.core.types import Capability, DialectName
+from providers.contract import Provider, Script, Surface
 
 
 def _read_error(status: int, _headers: Mapping[str, str], _body: bytes) -> UpstreamRefused:
@@ -18,7 +19,7 @@ def _provider(name: str, base_url: str = "https://api.example.com/v1", *, needs_
         name=name,
         title=name.title(),
         base_url=base_url,
-        surfaces={},
+        surfaces={Capability.CHAT: Surface("/chat/completions", DialectName.OPENAI_CHAT)},
         read_error=_read_error,
         needs_key=needs_key,
         simulate=simulate,

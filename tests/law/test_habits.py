@@ -59,7 +59,7 @@ WAITS = ("wait_for", "wait", "timeout", "timeout_at", "sleep", "call_later", "ca
 
 
 def library_errors(source: Source) -> Iterator[str]:
-    """R8: a library's exceptions end where the library is used."""
+    """A library's exceptions end where the library is used."""
     if is_in(source.module, EDGES):
         return
     for found in imports(source):
@@ -86,7 +86,7 @@ def dangerous_calls(source: Source) -> Iterator[str]:
 
 
 def unbounded_containers(source: Source) -> Iterator[str]:
-    """R15: every queue and cache has a bound, because memory has one."""
+    """Every queue and cache has a bound, because memory has one."""
     excepted = {name for module, name, _ in BOUNDED_OTHERWISE if module == source.module}
     for name, node in (*_containers(source), *_endless_caches(source)):
         if name not in excepted:
@@ -121,7 +121,7 @@ _NO_ARGUMENTS = ast.parse("def f(): pass").body[0].args  # type: ignore[attr-def
 
 
 def bare_numbers_near_waits(source: Source) -> Iterator[str]:
-    """R7: how long something waits is a setting or a named limit. (Zero is no wait: ``sleep(0)`` only yields.)"""
+    """How long something waits is a setting or a named limit. (Zero is no wait: ``sleep(0)`` only yields.)"""
     for name, call in calls(source):
         is_wait = name.rpartition(".")[2] in WAITS
         arguments = [*call.args, *(k.value for k in call.keywords)] if is_wait else []

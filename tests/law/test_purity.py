@@ -17,8 +17,6 @@ PURE = (
     "gateway.dialects.*",
     "providers.*",
     "cache",
-    "cache.keys",
-    "cache.policy",
     "gateway.endpoints",
 )
 
@@ -26,7 +24,7 @@ PURE = (
 ALLOWED = (
     # types and structure
     *("typing", "types", "enum", "dataclasses", "abc", "collections", "collections.abc", "functools", "itertools"),
-    *("operator", "contextlib", "bisect", "heapq", "__future__"),
+    *("operator", "contextlib", "difflib", "bisect", "heapq", "__future__"),
     # text, bytes and numbers
     *("re", "string", "textwrap", "unicodedata", "base64", "binascii", "codecs", "struct", "zlib", "json", "html"),
     *("math", "decimal", "fractions", "statistics", "datetime", "ipaddress", "urllib.parse", "email.utils"),

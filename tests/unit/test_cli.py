@@ -38,7 +38,7 @@ def test_an_unknown_command_is_a_misuse(capsys):
     assert "sreve" in capsys.readouterr().err
 
 
-def test_version(capsys):
+def test_version_prints_name_and_version(capsys):
     assert main(["version"], {}) == 0
     assert capsys.readouterr().out == f"sluice {__version__}\n"
 

@@ -1,13 +1,12 @@
 """How often and how long a running gateway asks a provider: attempts, deadlines, and clients that do not wait."""
 
-import json
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from tests.kit import chat_api, messages_api
-from tests.kit.gateway import Gateway, Response, chat, request
+from tests.kit.forwarded import CLIENT_HEADERS, FIRST, MASTER, ask, last_error
+from tests.kit.gateway import Gateway, chat, request
 from tests.kit.upstream import (
     RESET,
     SILENCE,
@@ -20,18 +19,9 @@ from tests.kit.upstream import (
     stream,
 )
 
-MASTER = "master-key-0123456789"
-CLIENT_HEADERS = {"Authorization": f"Bearer {MASTER}"}
 RETRY = {"attempts": 3, "base": "1ms", "cap": "1s"}
 # only the deadline that a test waits for is short
 SOON = "150ms"
-FIRST = chat_api.role() + chat_api.text("first")
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as upstream:
-        yield upstream
 
 
 @pytest.fixture(scope="module")
@@ -48,19 +38,6 @@ def gateway(upstream: ScriptedUpstream) -> Iterator[Gateway]:
     )
     with Gateway(config, SLUICE_MASTER_KEY=MASTER) as gateway:
         yield gateway
-
-
-def ask(gateway: Gateway, headers: dict[str, str] | None = None, **fields: Any) -> Response:
-    return gateway.chat(headers={**CLIENT_HEADERS, **(headers or {})}, **{"model": "gpt-test", **fields})
-
-
-def last_error(response: Response) -> Any:
-    """The error event that a broken stream ends with."""
-    assert response.status == 200
-    assert response.is_complete
-    assert "[DONE]" not in response.events
-    error: Any = json.loads(response.events[-1])["error"]
-    return error
 
 
 # --- trying again -----------------------------------------------------------------------------------------------------

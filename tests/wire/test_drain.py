@@ -14,6 +14,8 @@ from tests.kit.upstream import Gate, ScriptedUpstream, config_for, reply, stream
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
 
+SHUTTING_DOWN = "The gateway is shutting down; send the request again."
+
 
 @pytest.fixture
 def upstream() -> Iterator[ScriptedUpstream]:
@@ -116,7 +118,8 @@ def test_a_plain_answer_under_way_says_that_its_connection_ends(upstream: Script
 def assert_cut(running: Streaming) -> None:
     """The stream ends with an error that says so, and without the mark of a good end; the log counts it."""
     response = running.client.response()
-    assert json.loads(response.events[-1])["error"]["message"].endswith("The gateway is shutting down.")
+    error = json.loads(response.events[-1])["error"]
+    assert (error["code"], error["message"]) == ("shutting_down", SHUTTING_DOWN)
     assert "[DONE]" not in response.events
     assert running.stopped()["cut_requests"] == 1
     [line] = [line for line in running.process.requests() if line["endpoint"] == "chat"]
@@ -145,8 +148,9 @@ def test_a_request_that_was_not_answered_yet_is_refused_when_it_is_cut() -> None
         process.get("/health")
         process.signal(signal.SIGTERM)
         response = client.response()
-        assert response.status == 502
-        assert response.error["message"].endswith("The gateway is shutting down.")
+        assert response.status == 503
+        assert response.error["code"] == "shutting_down"
+        assert response.error["message"] == SHUTTING_DOWN
         code, stderr = process.ended()
         assert (code, stderr) == (0, "")
         assert process.log_lines()[-1]["cut_requests"] == 1

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.kit import chat_api, messages_api
 from tests.kit.feeds import splits
+from tests.kit.forwarded import CLIENT_HEADERS, MASTER, ask
 from tests.kit.gateway import Gateway, Response, chat
 from tests.kit.upstream import (
     KEY,
@@ -21,16 +22,8 @@ from tests.kit.upstream import (
     stream,
 )
 
-MASTER = "master-key-0123456789"
-CLIENT_HEADERS = {"Authorization": f"Bearer {MASTER}"}
 PATH = "/v1/chat/completions"
 ANTHROPIC_HEADERS = {"anthropic-beta": "team-beta", "Anthropic-Version": "2024-01-01"}
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as upstream:
-        yield upstream
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +42,6 @@ def gateway(upstream: ScriptedUpstream) -> Iterator[Gateway]:
 
 def post(gateway: Gateway, body: bytes, **headers: str) -> Response:
     return gateway.post(PATH, body, **CLIENT_HEADERS, **headers)
-
-
-def ask(gateway: Gateway, headers: dict[str, str] | None = None, **fields: Any) -> Response:
-    return gateway.chat(headers={**CLIENT_HEADERS, **(headers or {})}, **{"model": "gpt-test", **fields})
 
 
 # --- up ---------------------------------------------------------------------------------------------------------------

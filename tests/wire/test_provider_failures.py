@@ -1,13 +1,13 @@
 """What a client is told when its provider fails, in a status or in a stream, and that no key is ever seen in it."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.kit import chat_api, messages_api
-from tests.kit.gateway import Gateway, Response, chat, free_port
+from tests.kit.forwarded import CLIENT_HEADERS, FIRST, MASTER, ask, last_error
+from tests.kit.gateway import Gateway, chat, free_port
 from tests.kit.upstream import (
     CLOSE,
     HALF_CLOSE,
@@ -20,17 +20,8 @@ from tests.kit.upstream import (
     stream,
 )
 
-MASTER = "master-key-0123456789"
-CLIENT_HEADERS = {"Authorization": f"Bearer {MASTER}"}
 # a key of no known shape, so that only the gateway's knowledge of it can keep it hidden
 ODD_KEY = "tok:en+word=42"
-FIRST = chat_api.role() + chat_api.text("first")
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as upstream:
-        yield upstream
 
 
 @pytest.fixture(scope="module")
@@ -45,19 +36,6 @@ def gateway(upstream: ScriptedUpstream) -> Iterator[Gateway]:
     )
     with Gateway(config, SLUICE_MASTER_KEY=MASTER) as gateway:
         yield gateway
-
-
-def ask(gateway: Gateway, headers: dict[str, str] | None = None, **fields: Any) -> Response:
-    return gateway.chat(headers={**CLIENT_HEADERS, **(headers or {})}, **{"model": "gpt-test", **fields})
-
-
-def last_error(response: Response) -> Any:
-    """The error event that a broken stream ends with."""
-    assert response.status == 200
-    assert response.is_complete
-    assert "[DONE]" not in response.events
-    error: Any = json.loads(response.events[-1])["error"]
-    return error
 
 
 # --- errors of the provider -------------------------------------------------------------------------------------------

@@ -22,12 +22,6 @@ EMBEDDINGS_PATH = "/v1/embeddings"
 MESSAGES = [{"role": "user", "content": "hi"}]
 
 
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as upstream:
-        yield upstream
-
-
 INSTANCES: dict[str, Any] = {"openai": {"models": ["gpt-test"]}, "anthropic": {"models": ["claude-test"]}}
 
 

@@ -2,24 +2,16 @@
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.kit import chat_api, messages_api
-from tests.kit.gateway import Gateway, Response, chat, free_port, request
+from tests.kit.forwarded import CLIENT_HEADERS, MASTER, ask
+from tests.kit.gateway import Gateway, chat, free_port, request
 from tests.kit.upstream import SILENCE, Answer, Gate, ScriptedUpstream, config_for, raw, reply, stream
 
-MASTER = "master-key-0123456789"
-HEADERS = {"Authorization": f"Bearer {MASTER}"}
 SECRET_WORDS = "the prompt is nobody's business"
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as upstream:
-        yield upstream
 
 
 def config(upstream: ScriptedUpstream) -> str:
@@ -39,10 +31,6 @@ def gateway(upstream: ScriptedUpstream) -> Iterator[Gateway]:
     upstream.list_models("gpt-listed")
     with Gateway(config(upstream), SLUICE_MASTER_KEY=MASTER) as gateway:
         yield gateway
-
-
-def ask(gateway: Gateway, headers: dict[str, str] | None = None, **fields: Any) -> Response:
-    return gateway.chat(headers={**HEADERS, **(headers or {})}, **{"model": "gpt-test", **fields})
 
 
 # --- the log ----------------------------------------------------------------------------------------------------------
@@ -77,7 +65,7 @@ def test_a_stream_leaves_one_line_when_it_is_over(gateway: Gateway, upstream: Sc
     gate = Gate()
     upstream.answer(stream(chat_api.role() + chat_api.text("first"), gate, chat_api.delta("stop") + chat_api.DONE))
     with gateway.connect() as client:
-        client.send(chat(headers=HEADERS, model="gpt-test", stream=True))
+        client.send(chat(headers=CLIENT_HEADERS, model="gpt-test", stream=True))
         client.until(b"first")
         assert gateway.requests() == []
         gate.open()
@@ -117,8 +105,8 @@ def test_a_failure_says_what_it_was(gateway: Gateway, upstream: ScriptedUpstream
     ask(gateway, model="gpt-dead")
     ask(gateway, model="nothing")
     gateway.chat()
-    gateway.post("/v1/chat/completions", b"{", **HEADERS)
-    gateway.get("/v1/nowhere", **HEADERS)
+    gateway.post("/v1/chat/completions", b"{", **CLIENT_HEADERS)
+    gateway.get("/v1/nowhere", **CLIENT_HEADERS)
     lines = gateway.requests()
     assert [(line["status"], line["error"], line.get("endpoint")) for line in lines] == [
         (400, "upstream_refused", "chat"),
@@ -139,7 +127,7 @@ def test_neither_prompts_nor_answers_nor_keys_are_logged(gateway: Gateway, upstr
     ask(gateway, messages=SECRET_WORDS)
     ask(gateway, model=SECRET_WORDS)
     gateway.chat(headers={"Authorization": f"Bearer {SECRET_WORDS}"})
-    gateway.get(f"/v1/{MASTER}?key={MASTER}", **HEADERS)
+    gateway.get(f"/v1/{MASTER}?key={MASTER}", **CLIENT_HEADERS)
     assert len(gateway.requests()) == 6
     assert SECRET_WORDS not in gateway.log_text()
     assert MASTER not in gateway.log_text()
@@ -164,9 +152,10 @@ def test_the_log_can_be_read_by_people(upstream: ScriptedUpstream) -> None:
     lines = [line for line in gateway.log_text().splitlines() if re.search(r" (one|two|three)$", line)]
     assert len(lines) == 3
     first, second, third = lines
-    assert re.fullmatch(r"\S+ 200 chat openai/gpt-test \d+\.\d ms 19\+10 tokens one", first)
-    assert re.fullmatch(r"\S+ 200 chat openai/gpt-test \d+\.\d ms stream truncated upstream_broken \(.+\) two", second)
-    assert re.fullmatch(r"\S+ 404 chat - \d+\.\d ms model_not_found three", third)
+    start = r"\S+Z 200 chat openai/gpt-test \d+\.\d ms \(\d+\.\d upstream\)"
+    assert re.fullmatch(rf"{start} 19\+10 tokens \d+>\d+ B cache=bypass one", first)
+    assert re.fullmatch(rf"{start} \d+>\d+ B cache=bypass stream truncated upstream_broken \(.+\) two", second)
+    assert re.fullmatch(r"\S+Z 404 chat nothing \d+\.\d ms \d+>\d+ B model_not_found \(.+\) three", third)
 
 
 @pytest.mark.parametrize(("level", "expected"), [("info", 3), ("warning", 2), ("error", 1)])
@@ -310,7 +299,7 @@ def test_streams_are_counted_while_they_run(gateway: Gateway, upstream: Scripted
     gate = Gate()
     upstream.answer(stream(chat_api.role() + chat_api.text("first"), gate, chat_api.delta("stop") + chat_api.DONE))
     with gateway.connect() as client:
-        client.send(chat(headers=HEADERS, model="gpt-test", stream=True))
+        client.send(chat(headers=CLIENT_HEADERS, model="gpt-test", stream=True))
         client.until(b"first")
         scrape = Scrape(gateway)
         gate.open()
@@ -327,7 +316,7 @@ def test_streams_are_counted_while_they_run(gateway: Gateway, upstream: Scripted
 def test_clients_that_leave_and_streams_that_break_are_counted(gateway: Gateway, upstream: ScriptedUpstream) -> None:
     upstream.answer(stream(chat_api.role() + chat_api.text("first"), SILENCE))
     with gateway.connect() as client:
-        client.send(chat(headers={**HEADERS, "X-Request-ID": "leaver"}, model="gpt-test", stream=True))
+        client.send(chat(headers={**CLIENT_HEADERS, "X-Request-ID": "leaver"}, model="gpt-test", stream=True))
         client.until(b"first")
     gateway.wait_for_line(lambda line: line.get("request_id") == "leaver")
     upstream.answer(stream(chat_api.role() + chat_api.text("first")))
@@ -352,11 +341,11 @@ def _unknown_providers(gateway: Gateway, number: int) -> None:
 
 
 def _unknown_paths(gateway: Gateway, number: int) -> None:
-    gateway.get(f"/v1/path-{number}", **HEADERS)
+    gateway.get(f"/v1/path-{number}", **CLIENT_HEADERS)
 
 
 def _unknown_methods(gateway: Gateway, number: int) -> None:
-    gateway.ask(request(("PUT", "PATCH", "DELETE")[number % 3], f"/v1/models/{number}", **HEADERS))
+    gateway.ask(request(("PUT", "PATCH", "DELETE")[number % 3], f"/v1/models/{number}", **CLIENT_HEADERS))
 
 
 @pytest.mark.parametrize(

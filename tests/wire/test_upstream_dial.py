@@ -68,7 +68,7 @@ async def test_the_other_family_is_tried_when_one_refuses() -> None:
 
 
 @on_both_loops
-async def test_nobody_listens() -> None:
+async def test_a_port_where_nobody_listens_is_unreachable_and_nothing_was_sent() -> None:
     async with Peer(serve()) as peer:
         port = peer.port
     async with upstream_to(port) as upstream:

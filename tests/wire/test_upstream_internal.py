@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.core.deadlines import Timeouts
-from gateway.core.errors import UpstreamBroken, UpstreamError, UpstreamTimeout
+from gateway.core.errors import ShuttingDown, UpstreamBroken, UpstreamError, UpstreamTimeout
 from gateway.core.types import Capability
 from gateway.upstream.contract import PoolStatistics, RawHeaders
 from gateway.upstream.internal import InternalUpstream, Playback
@@ -330,7 +330,7 @@ def test_statistics_count_what_is_playing_and_close_ends_it() -> None:
             send(playing, recorder)
         assert playing.statistics() == PoolStatistics(open=2)
         await playing.close()
-        assert [recorder.told[-1][1:] for recorder in recorders] == [("failed", UpstreamBroken)] * 2
+        assert [recorder.told[-1][1:] for recorder in recorders] == [("failed", ShuttingDown)] * 2
         assert playing.statistics() == PoolStatistics()
 
     run(main())

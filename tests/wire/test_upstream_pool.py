@@ -2,7 +2,7 @@
 
 import asyncio
 
-from gateway.core.errors import UpstreamBroken, UpstreamUnreachable
+from gateway.core.errors import ShuttingDown, UpstreamUnreachable
 from gateway.upstream.contract import PoolStatistics
 from gateway.upstream.slots import PoolLimits
 from tests.kit.client import ask, until, upstream_to
@@ -151,8 +151,8 @@ async def test_closing_fails_what_is_under_way_and_refuses_the_rest() -> None:
         _, waiting = ask(upstream)
         await until(lambda: peer.connections)
         await upstream.close()
-        assert type(await running.failed()) is UpstreamBroken
-        assert type(await waiting.failed()) is UpstreamBroken
+        assert type(await running.failed()) is ShuttingDown
+        assert type(await waiting.failed()) is ShuttingDown
         assert type(await ask(upstream)[1].failed()) is UpstreamUnreachable
         assert upstream.statistics() == PoolStatistics()
         await upstream.close()
@@ -164,7 +164,7 @@ async def test_closing_while_dialling() -> None:
     async with Peer(answers) as peer, upstream_to(peer.port) as upstream:
         _, answer = ask(upstream)
         await upstream.close()
-        assert type(await answer.failed()) is UpstreamBroken
+        assert type(await answer.failed()) is ShuttingDown
         assert upstream.statistics() == PoolStatistics()
 
 
@@ -178,4 +178,4 @@ async def test_an_answer_that_is_being_read_when_all_closes_fails() -> None:
         _, answer = ask(upstream)
         await answer.started()
         await upstream.close()
-        assert type(await answer.failed()) is UpstreamBroken
+        assert type(await answer.failed()) is ShuttingDown

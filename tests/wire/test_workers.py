@@ -5,10 +5,12 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from gateway.workers import MIN_LIFE_S
+from gateway.config.settings import Settings
+from gateway.workers import MIN_LIFE_S, _Supervisor
 from tests.kit.gateway import PATIENCE_S, Process, chat, free_port, request, spawn
 
 
@@ -151,7 +153,7 @@ def test_a_port_in_use_is_told_readably(workers: str) -> None:
         text = failure_of("--workers", workers, "--port", str(port))
     assert text == (
         f"sluice: cannot listen on 127.0.0.1:{port}: Address already in use. "
-        "Is another process using the port? PORT=9000 or --port 9000 takes another one.\n"
+        "PORT=9000 or --port 9000 takes another one.\n"
     )
 
 
@@ -188,3 +190,15 @@ def test_a_weak_key_does_not_open_a_public_address() -> None:
 def test_an_address_that_is_not_ours_is_told_readably() -> None:
     text = failure_of("--host", "192.0.2.1", PORT="0", SLUICE_MASTER_KEY="a-key-of-many-characters")
     assert text.startswith("sluice: cannot listen on 192.0.2.1:0: ")
+
+
+def test_an_orphan_that_is_no_worker_ends_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As the first process of a container the supervisor is told of every orphan's end."""
+    ends = [(4711, 0), (1, 0)]
+    monkeypatch.setattr(os, "wait", lambda: ends.pop(0))
+    with socket.socket() as held:
+        supervisor = _Supervisor(Settings(), held, tmp_path)
+        supervisor._started[1] = (0, 0.0)
+        supervisor._is_stopping = True
+        assert supervisor._watch() == 0
+    assert ends == []

@@ -71,9 +71,30 @@ def test_two_instances_of_one_type():
     text = "providers: {a: {type: openai, api_key: k, base_url: 'http://a'}, b: {type: openai, api_key: l}}"
     found = read(text).settings.providers
     assert [(name, p.type, p.base_url) for name, p in found.items()] == [
-        ("a", "openai", "http://a"),
+        ("a", "openai", "http://a/v1"),
         ("b", "openai", None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "complete"),
+    [
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8000/v1"),
+        ("http://127.0.0.1:8000/", "http://127.0.0.1:8000/v1"),
+        ("https://h/anthropic", "https://h/anthropic"),
+        ("https://h/v1", "https://h/v1"),
+    ],
+)
+def test_an_address_without_a_path_gets_the_one_of_the_vendor(given, complete):
+    found = read(ANTHROPIC_API_KEY="k", ANTHROPIC_BASE_URL=given)
+    assert found.settings.providers["anthropic"].base_url == complete
+    assert found.sources["providers.anthropic.base_url"] == "environment ANTHROPIC_BASE_URL"
+
+
+def test_where_the_vendor_has_no_address_or_no_path_none_is_added():
+    environ = {"OPENAI_COMPATIBLE_BASE_URL": "http://localhost:1", "OLLAMA_BASE_URL": "http://localhost:2"}
+    found = read(**environ).settings.providers
+    assert [p.base_url for p in found.values()] == ["http://localhost:2", "http://localhost:1"]
 
 
 # --- the disk -------------------------------------------------------------------------------------------------------

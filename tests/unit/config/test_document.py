@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.document import Document
+from gateway.config.document import Document, variables_in
 from gateway.config.found import Found
 from gateway.core.limits import MAX_CONFIG_VALUES
 
@@ -108,6 +108,20 @@ def test_a_syntax_error_repeats_nothing_of_the_file(text):
     assert "hush" not in problems[0]
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a: [1\n b", "line 2: not YAML: expected ',' or ']', but got '<stream end>'"),
+        ("a: {1\n b: c: d", "line 2: not YAML: expected ',' or '}', but got ':'"),
+        ("\ta: 1", "line 1: not YAML: found character '\\t' that cannot start any token"),
+        ("a: *'hush", """line 1: not YAML: expected alphabetic or numeric character, but found "'\""""),
+        ("a: *hush", "line 1: not YAML: found undefined alias ..."),
+    ],
+)
+def test_a_syntax_error_keeps_the_words_that_explain_it(text, problem):
+    assert read(text)[1] == [f"s.yaml {problem}"]
+
+
 @pytest.mark.parametrize("text", ["? [a]\n: 1", "? {a: 1}\n: 1", '"a\\nb": 1', "a" * 129 + ": 1", '"\\ud800": 1'])
 def test_names_are_short_plain_text(text):
     _, problems = read(text)
@@ -171,6 +185,28 @@ def test_a_variable_that_is_not_set_is_named(text):
     assert text[2:-1] in problems[0]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "auth: {master_key: '${NO}'}",
+        "providers: {east: {api_key: 'x${NO}'}}",
+        "providers: {east: {api_keys: ['${NO}']}}",
+        "providers: {east: {headers: {X-A: '${NO}'}}}",
+    ],
+)
+def test_nobody_is_told_to_write_a_secret_into_the_file(text):
+    _, problems = read(text)
+    assert len(problems) == 1
+    assert problems[0].endswith(": NO is not set; set it in the environment")
+
+
+@pytest.mark.parametrize("text", ["providers: {east: {ca_file: '${NO}'}}", "server: {port: '${NO}'}", "a: '${NO}'"])
+def test_for_everything_else_a_default_is_a_remedy(text):
+    _, problems = read(text)
+    assert len(problems) == 1
+    assert problems[0].endswith(": NO is not set; set it in the environment or write ${NO:-default}")
+
+
 @pytest.mark.parametrize("text", ["${", "${A", "${}", "${1A}", "${A-b}", "${A:-${B}}", "${A B}"])
 def test_a_broken_reference_is_a_problem(text):
     _, problems = read(f"a: '{text}'", A="1", B="2")
@@ -188,6 +224,13 @@ def test_references_are_remembered_whether_set_or_not():
     document = Document("s.yaml", {"A": "1"})
     document.read("{a: '${A}', b: '${B:-x}', c: '$${C}'}")
     assert document.references == {"A", "B"}
+
+
+def test_a_value_tells_the_variables_that_filled_it_in():
+    found, _ = read("a: {b: ['x${A}${B:-d}', y], c: '$${C}'}\nd: '${D}'", A="1", C="3", D="4")
+    assert variables_in(found.value["a"]) == {"A", "B"}
+    assert variables_in(found.value["d"]) == {"D"}
+    assert variables_in(found.value["a"].value["c"]) == set()
 
 
 # --- any bytes ------------------------------------------------------------------------------------------------------

@@ -105,10 +105,55 @@ def test_a_suffixed_instance_needs_its_key_and_what_is_not_used_is_told(name):
     )
 
 
-def test_an_address_alone_asks_for_the_key():
-    assert problems(OPENAI_BASE_URL="http://h/v1") == [
-        "providers.openai.api_key: Openai needs a key; set OPENAI_API_KEY or write api_key"
-    ]
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ANTHROPIC_MODELS", "a,b"),
+        ("OPENAI_BASE_URL", "https://api.example.com"),
+        ("OPENAI_BASE_URL", "https://API.example.com:8443/other"),
+        ("OPENAI_BASE_URL", "no address"),
+    ],
+)
+def test_without_a_key_what_leads_to_the_vendor_is_not_used_and_told(name, value):
+    effective = read(**{name: value})
+    assert list(effective.settings.providers) == ["simulator"]
+    prefix = name.partition("_")[0]
+    assert effective.notes == (f"{name} is not used: there is no {prefix}_API_KEY, so no instance {prefix.lower()!r}",)
+
+
+def test_a_server_elsewhere_may_need_no_key():
+    found = read(OPENAI_BASE_URL="http://127.0.0.1:8000/v1", OPENAI_MODELS="llama")
+    assert {name: (p.base_url, p.models, p.all_keys) for name, p in found.settings.providers.items()} == {
+        "openai": ("http://127.0.0.1:8000/v1", ("llama",), ())
+    }
+    assert found.notes == ()
+    assert list(providers(OPENAI_COMPATIBLE_BASE_URL="http://127.0.0.1:8000")) == ["openai-compatible"]
+
+
+@pytest.mark.parametrize("url", ["http://localhost:9000", "http://127.0.0.1:9000/v1"])
+def test_the_address_that_clients_have_of_us_is_no_provider(url):
+    effective = read("", {"server.port": "9000"}, ANTHROPIC_BASE_URL=url)
+    assert list(effective.settings.providers) == ["simulator"]
+    assert effective.notes == ("ANTHROPIC_BASE_URL is not used: this is where Sluice itself listens",)
+    assert list(read("", {"server.port": "9001"}, ANTHROPIC_BASE_URL=url).settings.providers) == ["anthropic"]
+
+
+def test_an_address_of_us_hides_no_mistake_of_the_file():
+    plain = problems("providers: x")
+    assert len(plain) == 1
+    assert plain[0] in problems("providers: x", ANTHROPIC_BASE_URL="http://localhost:8080")
+
+
+@pytest.mark.parametrize("prefix", ["OPENAI", "OPENAI_EAST"])
+def test_a_key_may_be_written_by_its_path(prefix):
+    found = read(**{f"SLUICE_PROVIDERS__{prefix}__API_KEY": "k", f"{prefix}_MODELS": "a"})
+    assert [(keys(p), p.models) for p in found.settings.providers.values()] == [(["k"], ("a",))]
+    assert found.notes == ()
+
+
+def test_instances_stand_in_alphabetical_order():
+    environ = {f"{name}_API_KEY": "k" for name in ("OPENAI_ACME", "OPENAI", "OPENAI_2", "ANTHROPIC")}
+    assert list(providers(**environ)) == ["anthropic", "openai", "openai-2", "openai-acme"]
 
 
 @pytest.mark.parametrize("name", ["OPENAI_API_KEY", "OPENAI_MODELS", "PORT", "SLUICE_MASTER_KEY", "SLUICE_LOG__LEVEL"])
@@ -125,7 +170,7 @@ def test_the_environment_wins_over_the_file():
     settings = read(text, PORT="9000", OPENAI_API_KEY="env", OPENAI_MODELS="b").settings
     assert (settings.server.port, settings.server.workers) == (9000, 2)
     provider = settings.providers["openai"]
-    assert (keys(provider), provider.models, provider.base_url) == (["env"], ("b",), "http://f")
+    assert (keys(provider), provider.models, provider.base_url) == (["env"], ("b",), "http://f/v1")
 
 
 def test_keys_of_the_environment_replace_all_keys_of_the_file():
@@ -161,6 +206,30 @@ def test_a_key_does_not_go_to_an_instance_of_another_type():
         "providers.openai-east (environment OPENAI_EAST_API_KEY): the variable is for the type 'openai', the instance"
         " is of type 'anthropic'; rename one"
     ]
+
+
+KEYS_OF_THE_FILE = (
+    'providers: {anthropic: {api_keys: ["${ANTHROPIC_API_KEY}", "${SECOND_ANTHROPIC_KEY:-}"]}}',
+    'providers: {anthropic: {api_key: "${ANTHROPIC_API_KEY}", api_keys: "${SECOND_ANTHROPIC_KEY:-}"}}',
+)
+
+
+@pytest.mark.parametrize("text", KEYS_OF_THE_FILE)
+def test_keys_that_the_file_fills_in_itself_stay_as_it_says(text):
+    assert keys(providers(text, ANTHROPIC_API_KEY="a", SECOND_ANTHROPIC_KEY="b")["anthropic"]) == ["a", "b"]
+    assert keys(providers(text, ANTHROPIC_API_KEY="a")["anthropic"]) == ["a"]
+
+
+@pytest.mark.parametrize("text", KEYS_OF_THE_FILE)
+def test_a_key_beside_those_that_the_file_fills_in_is_told(text):
+    effective = read(text, ANTHROPIC_API_KEY="a", SECOND_ANTHROPIC_KEY="b", ANTHROPIC_API_KEY_2="c")
+    assert keys(effective.settings.providers["anthropic"]) == ["a", "b"]
+    assert effective.notes == ("ANTHROPIC_API_KEY_2 is not used: the file fills in the keys of 'anthropic' itself",)
+
+
+def test_models_that_the_file_fills_in_itself_stay_as_it_says():
+    text = "providers: {openai: {models: ['${OPENAI_MODELS}', b]}}"
+    assert providers(text, OPENAI_API_KEY="k", OPENAI_MODELS="a")["openai"].models == ("a", "b")
 
 
 # --- any setting by its path ----------------------------------------------------------------------------------------
@@ -202,6 +271,43 @@ def test_an_unknown_path_is_a_problem_like_any_other():
     assert len(problems(SLUICE___="1")) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("SLUICE_PORT", "SLUICE_SERVER__PORT"),
+        ("SLUICE_SERVER_PORT", "SLUICE_SERVER__PORT"),
+        ("SLUICE_HOST", "SLUICE_SERVER__HOST"),
+        ("SLUICE_WORKERS", "SLUICE_SERVER__WORKERS"),
+        ("SLUICE_MASTERKEY", "SLUICE_MASTER_KEY"),
+        ("SLUICE_CONFIG_FILE", "SLUICE_CONFIG"),
+        ("SLUICE_PROVIDERS_OPENAI_API_KEY", "SLUICE_PROVIDERS__<NAME>__API_KEY"),
+    ],
+)
+def test_a_misspelt_variable_of_ours_is_a_problem(name, nearest):
+    assert problems(**{name: "8000"}) == [f"environment {name}: unknown variable; the nearest known is {nearest}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SLUICE_SERVICE_HOST", "10.0.0.1"),
+        ("SLUICE_SERVICE_PORT", "8080"),
+        ("SLUICE_SERVICE_PORT_HTTP", "8080"),
+        ("SLUICE_PORT", "tcp://10.0.0.1:8080"),
+        ("SLUICE_PORT", "udp://10.0.0.1:53"),
+        ("SLUICE_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+        ("SLUICE_PORT_8080_TCP_PROTO", "tcp"),
+        ("SLUICE_PORT_8080_TCP_PORT", "8080"),
+        ("SLUICE_PORT_53_UDP_ADDR", "10.0.0.1"),
+        ("SLUICE_GATEWAY_SERVICE_HOST", "10.0.0.1"),
+        ("SLUICE_GATEWAY_PORT", "tcp://10.0.0.1:8080"),
+        ("SLUICE_CONFIG", "sluice.yaml"),
+    ],
+)
+def test_what_kubernetes_says_of_a_service_called_sluice_changes_nothing(name, value):
+    assert read(**{name: value}) == read()
+
+
 # --- names ----------------------------------------------------------------------------------------------------------
 
 
@@ -219,7 +325,7 @@ def test_a_name_tells_its_type(name, found):
     assert type_of(name, ["openai", "openai_compatible"]) == found
 
 
-def test_prefixes():
+def test_a_name_becomes_a_prefix_of_variables():
     assert prefix_of("openai-east_2") == "OPENAI_EAST_2"
 
 

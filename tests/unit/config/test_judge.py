@@ -7,7 +7,7 @@ LONG = "0123456789abcdef"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.255.1.2", "::1", "localhost", "LOCALHOST"])
-def test_loopback(host):
+def test_a_loopback_bind_needs_no_master_key(host):
     assert is_loopback(host)
     assert read(SLUICE_SERVER__HOST=host).settings.server.host == host
 
@@ -84,6 +84,31 @@ def test_a_provider_without_an_address_of_its_own_asks_for_one():
         "providers.openai-compatible.base_url: Openai_Compatible has no address of its own; set"
         " OPENAI_COMPATIBLE_BASE_URL or write base_url"
     ]
+
+
+@pytest.mark.parametrize("url", ["https://h/v1/chat/completions", "https://h/chat/completions/"])
+def test_a_base_url_ends_before_the_path_of_the_surface(url):
+    assert problems(OPENAI_API_KEY="k", OPENAI_BASE_URL=url) == [
+        "providers.openai.base_url (environment OPENAI_BASE_URL): Sluice adds /chat/completions itself; leave it out"
+    ]
+
+
+def test_an_instance_of_the_file_that_leads_elsewhere_may_do_without_a_key():
+    assert problems("providers: {openai: {base_url: 'http://127.0.0.1:8000/v1'}}") == []
+    assert len(problems("providers: {openai: {base_url: 'https://api.example.com/other'}}")) == 1
+    assert len(problems("providers: {openai: {base_url: 'no address'}}")) == 1
+
+
+@pytest.mark.parametrize("url", ["http://h/v1", "http://10.0.0.1:8000"])
+def test_an_unencrypted_way_to_another_machine_is_told(url):
+    assert read(OPENAI_API_KEY="k", OPENAI_BASE_URL=url).notes == (
+        "providers.openai.base_url: with http:// keys and prompts travel unencrypted to another machine",
+    )
+
+
+@pytest.mark.parametrize("url", ["https://h/v1", "http://127.0.0.1:8000", "http://localhost:1", "http://[::1]:1/v1"])
+def test_an_encrypted_way_or_one_within_the_machine_is_not_worth_a_note(url):
+    assert read(OPENAI_API_KEY="k", OPENAI_BASE_URL=url).notes == ()
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8080/v1", "http://localhost:8080", "http://[::1]:8080/v1"])

@@ -27,7 +27,7 @@ def test_flags_that_are_false(text):
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1", "0.0.0.0", "::", "::1", "localhost", "my_host.example.com"])
-def test_hosts(text):
+def test_host_names_and_addresses_are_hosts(text):
     assert kinds.HOST.read(text) == text
 
 
@@ -37,7 +37,7 @@ def test_what_is_no_host(text):
 
 
 @pytest.mark.parametrize("text", ["http://h", "https://h:8443/v1/", "http://[::1]:9/v1"])
-def test_addresses(text):
+def test_an_http_url_is_an_address_with_or_without_port_and_path(text):
     assert kinds.ADDRESS.read(text) == text
 
 

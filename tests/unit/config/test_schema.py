@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 from msgspec import Struct
 
-from gateway.config.schema import Field, Shape, fields_of
+from gateway.config.schema import Field, Shape, field_at, fields_of
 from gateway.config.settings import ProviderSettings, ServerSettings, Settings
 
 
@@ -51,3 +51,23 @@ def test_hints_say_what_to_write():
     assert fields["host"].hint == "an IP address or a host name, for example 127.0.0.1"
     assert fields_of(ProviderSettings)["models"].hint == "a list, each a model id"
     assert fields_of(Settings)["server"].hint == "a section of names and values"
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        ("server.port", "port"),
+        ("providers.east.api_keys[0]", "api_keys"),
+        ("providers.east.timeouts.connect", "connect"),
+        ("providers.east.headers.X-A", "headers"),
+    ],
+)
+def test_a_place_tells_its_setting(place: str, name: str) -> None:
+    field = field_at(Settings, place)
+    assert field is not None
+    assert field.name == name
+
+
+@pytest.mark.parametrize("place", ["", "a", "server.prt", "providers.east", "providers.east.a.b", "[0]"])
+def test_another_place_tells_none(place: str) -> None:
+    assert field_at(Settings, place) is None

@@ -35,6 +35,11 @@ def test_secrets_are_masked():
     assert "short" not in text
 
 
+def test_an_address_is_shown_whole():
+    text = render(read(OPENAI_API_KEY=KEY, OPENAI_BASE_URL="http://127.0.0.1:8000"))
+    assert line(text, "base_url") == "base_url: http://127.0.0.1:8000/v1 # environment OPENAI_BASE_URL"
+
+
 def unchanged(text, **environ):
     """Reads, shows, reads again."""
     first = read(text, **environ)

@@ -69,10 +69,15 @@ def test_nothing_that_only_looks_like_it_opens(header: str) -> None:
     assert not opens(Authorization=header)
 
 
-def test_authorization_decides_when_both_headers_are_sent() -> None:
+def test_a_bearer_decides_when_both_headers_are_sent() -> None:
     assert opens(Authorization=f"Bearer {KEY}", x_api_key="wrong")
     assert not opens(Authorization="Bearer wrong", x_api_key=KEY)
-    assert not opens(Authorization=f"Basic {KEY}", x_api_key=KEY)
+
+
+def test_another_scheme_is_meant_for_a_proxy_and_does_not_hide_the_key() -> None:
+    assert opens(Authorization="Basic dXNlcjpwYXNz", x_api_key=KEY)
+    assert not opens(Authorization=f"Basic {KEY}", x_api_key="wrong")
+    assert not opens(Authorization=f"Basic {KEY}")
 
 
 def mutations() -> list[str]:
@@ -182,7 +187,8 @@ def test_the_ring_does_not_hold_or_print_the_key() -> None:
         ({"Authorization": "Bearer a b"}, "a b"),
         ({"x-api-key": "a"}, "a"),
         ({"Authorization": "Bearer a", "x-api-key": "b"}, "a"),
-        ({"Authorization": "", "x-api-key": "b"}, ""),
+        ({"Authorization": "", "x-api-key": "b"}, "b"),
+        ({"Authorization": "Basic a", "x-api-key": "b"}, "b"),
     ],
 )
 def test_where_a_key_is_read_from(headers: dict[str, str], key: str) -> None:

@@ -43,6 +43,7 @@ FAMILY = {
     "UpstreamRefused": ("upstream_refused", 502, "upstream", True),
     "UpstreamBroken": ("upstream_broken", 502, "upstream", True),
     "UpstreamUnreachable": ("upstream_unreachable", 502, "upstream", True),
+    "ShuttingDown": ("shutting_down", 503, "gateway", False),
     "UpstreamTimeout": ("upstream_timeout", 504, "upstream", True),
 }
 

@@ -47,7 +47,7 @@ def spelled(name: str, escaped: int) -> bytes:
 @pytest.mark.parametrize(
     "body",
     [
-        *(b"", b" ", b"{", b"}", b'{"model":"m"', b'{"model":"m",}', b'{"model":"m"}}', b'{"model":"m"} x'),
+        *(b" ", b"{", b"}", b'{"model":"m"', b'{"model":"m",}', b'{"model":"m"}}', b'{"model":"m"} x'),
         *(b'{"model":"m"}\0', b'\xef\xbb\xbf{"model":"m"}', b"{'model':'m'}", b'{"model":"m"/**/}', b"{model:1}"),
         *(b'{"model":"m","a":NaN}', b'{"model":"m","a":Infinity}', b'{"model":"m","a":01}', b'{"model":"m","a":+1}'),
         *(b'{"model":"m","a":.5}', b'{"model":"m","a":1.}', b'{"model":"m","a":0x10}', b'{"model":"m","a":[1,]}'),
@@ -67,6 +67,10 @@ def spelled(name: str, escaped: int) -> bytes:
 )
 def test_what_is_not_json_is_a_bad_request(body: bytes) -> None:
     assert "not valid JSON" in refusal(body).message
+
+
+def test_an_empty_body_is_told_as_one() -> None:
+    assert refusal(b"").message == "The request body is empty; it must be a JSON object."
 
 
 @pytest.mark.parametrize(

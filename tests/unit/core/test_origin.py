@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.origin import Origin, parse_origin
+from gateway.core.origin import Origin, complete_base_url, parse_origin
 
 
 @pytest.mark.parametrize(
@@ -68,6 +68,21 @@ def test_what_is_no_base_url(url: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason) as caught:
         parse_origin(url)
     assert "sk-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "default", "complete"),
+    [
+        ("http://h", "https://vendor.test/v1", "http://h/v1"),
+        ("http://h/", "https://vendor.test/v1", "http://h/v1"),
+        ("http://[::1]:8000//", "https://vendor.test/api/v2/", "http://[::1]:8000/api/v2"),
+        ("http://h/v2/", "https://vendor.test/v1", "http://h/v2/"),
+        ("http://h", "https://vendor.test", "http://h"),
+        ("http://h", "", "http://h"),
+    ],
+)
+def test_a_base_url_without_a_path_gets_the_path_of_the_default(given: str, default: str, complete: str) -> None:
+    assert complete_base_url(given, default) == complete
 
 
 def test_the_forms_of_one_origin() -> None:

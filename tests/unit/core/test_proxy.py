@@ -107,7 +107,7 @@ def test_what_goes_directly(no_proxy: str, host: str, port: int, is_direct: bool
         ("user@p.test:1", Proxy("p.test", 1, authorization=Secret("Basic dXNlcjo="))),
     ],
 )
-def test_proxy_urls(url: str, proxy: Proxy) -> None:
+def test_a_proxy_url_gives_host_port_tls_and_login(url: str, proxy: Proxy) -> None:
     assert parse_proxy(url) == proxy
 
 

@@ -218,7 +218,9 @@ def test_what_is_held_stays_below_the_bound() -> None:
         (b"a\r\nb\rc", "x", b"event: x\ndata: a\ndata: b\ndata: c\n\n"),
     ],
 )
-def test_encodes(data: bytes, event: str | None, expected: bytes) -> None:
+def test_an_event_is_encoded_with_its_name_and_each_line_of_its_data(
+    data: bytes, event: str | None, expected: bytes
+) -> None:
     assert encode_event(data, event) == expected
 
 

@@ -119,7 +119,7 @@ def test_text_parts_keep_what_clients_add():
         ({"type": "file", "file": {"file_data": "https://example.com/a.pdf"}}, File(url="https://example.com/a.pdf")),
     ],
 )
-def test_media(given_part, found):
+def test_each_spelling_of_a_medium_becomes_its_own_part(given_part, found):
     assert parts(given_part) == [found]
 
 

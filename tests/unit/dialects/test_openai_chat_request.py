@@ -327,7 +327,7 @@ def test_no_tools_is_as_good_as_none():
         ),
     ],
 )
-def test_tool_choice(given_choice, found):
+def test_each_spelling_of_a_tool_choice_is_understood(given_choice, found):
     assert request(tool_choice=given_choice).tool_choice == found
 
 
@@ -347,7 +347,7 @@ def test_old_and_new_tools_do_not_mix():
 # --- response format ----------------------------------------------------------------------------------------------
 
 
-def test_response_format():
+def test_each_kind_of_response_format_is_read():
     assert request(response_format={"type": "text"}).response_format == ResponseFormat("text")
     assert request(response_format={"type": "json_object"}).response_format == ResponseFormat("json_object")
     schema = {"name": "Weather", "description": "d", "schema": WEATHER, "strict": True}

@@ -753,7 +753,9 @@ def test_who_asks_is_told_unless_it_is_a_mail_address(
         (None, None, ()),
     ],
 )
-def test_service_tiers(tier: str | None, expected: str | None, dropped: tuple[str, ...]) -> None:
+def test_a_service_tier_is_translated_or_dropped_and_named(
+    tier: str | None, expected: str | None, dropped: tuple[str, ...]
+) -> None:
     request = translate(extra={"service_tier": tier})
     assert json.loads(request.body).get("service_tier") == expected
     assert request.dropped == dropped

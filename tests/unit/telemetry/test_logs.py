@@ -121,10 +121,13 @@ def test_a_line_for_people_says_first_what_they_look_for() -> None:
         )
     )
     assert (
-        line == b"09:08:07.654 200 chat openai/gpt-4o 12.3 ms 3+4 tokens stream truncated upstream_broken (cut) req_1\n"
+        line == b"09:08:07.654Z 200 chat openai/gpt-4o 12.3 ms 3+4 tokens 0>0 B stream truncated"
+        b" upstream_broken (cut) req_1\n"
     )
-    assert b" - 0.0 ms req_1\n" in format_text(record(provider="", model=""))
+    assert b" - 0.0 ms 0>0 B req_1\n" in format_text(record(provider="", model=""))
     assert b" asked 0.0 ms" in format_text(record(provider="", requested_model="asked"))
+    tried = format_text(record(attempts=2, upstream_ms=1.25, cache="bypass", bytes_in=7, bytes_out=9, endpoint=""))
+    assert b" 200 - openai/gpt-4o 0.0 ms (1.2 upstream) 7>9 B cache=bypass attempts=2 req_1" in tried
 
 
 @given(any_text)
@@ -177,7 +180,7 @@ def test_what_the_gateway_says_of_itself(tmp_path: Path) -> None:
     path = tmp_path / "log"
     with open_log(path, as_json=False) as log:
         log.say("draining", running=2, grace_s=30.0)
-    assert path.read_bytes()[12:] == b" draining running=2 grace_s=30.0\n"
+    assert path.read_bytes()[12:] == b"Z draining running=2 grace_s=30.0\n"
 
 
 def test_lines_keep_their_order_and_none_is_lost(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_an_open_tunnel(answer: bytes) -> None:
         (b"HTTP/1.1 200 OK\r\nA: " + b"b" * MAX_TUNNEL_HEAD_BYTES, "too long", 0),
     ],
 )
-def test_no_tunnel(answer: bytes, reason: str, status: int) -> None:
+def test_any_other_answer_is_refused_with_its_reason(answer: bytes, reason: str, status: int) -> None:
     with pytest.raises(TunnelError, match=reason) as caught:
         read_tunnel_answer(answer)
     assert caught.value.status == status
