@@ -1,5 +1,6 @@
 """One request and the way to answer it: what the rest of the gateway sees of a client."""
 
+import asyncio
 from http import HTTPStatus
 from time import monotonic
 from typing import Protocol
@@ -24,6 +25,7 @@ class Line(Protocol):
     """The client's connection, as far as a call needs it."""
 
     exchange: Exchange | None
+    transport: asyncio.Transport | None
 
     @property
     def date_line(self) -> bytes: ...
@@ -172,7 +174,9 @@ class Call(Struct):
     def write(self, data: bytes) -> None:
         """More of a streamed answer; ``data`` is not empty, an empty chunk would end it."""
         self.bytes_out += len(data)
-        self.line.send(b"%x\r\n%b\r\n" % (len(data), data) if self.is_chunked else data)
+        transport = self.line.transport
+        if transport is not None:
+            transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self.is_chunked else data)
 
     def end(self, last: bytes = b"") -> None:
         """The streamed answer is over; ``last`` is what belongs to it still."""

@@ -113,6 +113,7 @@ class StreamRelay(PlainRelay):
         self._head = head
         self._flow = plan.flow()
         self._has_token = False
+        self._write: Callable[[bytes], None] = self._begin
         self.is_stream = False
 
     def response_started(self, status: int, headers: RawHeaders) -> None:
@@ -132,7 +133,7 @@ class StreamRelay(PlainRelay):
         if flow.fault is not None:
             self._take_fault(flow.fault, out)
         elif out:
-            self._send(out)
+            self._write(out)
         if not self._has_token and flow.has_token:
             self._has_token = True
             self._record.first_token_ms = milliseconds(monotonic() - self._call.started_at)
@@ -151,7 +152,7 @@ class StreamRelay(PlainRelay):
         if self._flow.fault is not None:
             self._take_fault(self._flow.fault, rest)
         elif rest or not self._call.has_started:
-            self._send(rest)
+            self._write(rest)
         if not self.done.done():
             self._note_usage()
             self._call.end()
@@ -163,10 +164,9 @@ class StreamRelay(PlainRelay):
     def abandon(self) -> None:
         self._note_usage()
 
-    def _send(self, data: bytes) -> None:
-        if self._call.has_started:
-            self._call.write(data)
-            return
+    def _begin(self, data: bytes) -> None:
+        """The first bytes for the client: the head goes out with them."""
+        self._write = self._call.write
         self._call.start(200, self._head(self._plan, self._record, self.content_type), data)
         # from here on nothing is sent again: a long prompt need not stay in memory while its answer streams
         self._plan.forget_request()
@@ -180,7 +180,7 @@ class StreamRelay(PlainRelay):
             self._end_broken(error)
             return
         if out:
-            self._send(instance.scrub(out))
+            self._write(instance.scrub(out))
         if self._flow.is_fault_told:
             # in the provider's own words; whatever it still sends after them is its own too
             self._note_error(error)
