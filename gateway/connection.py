@@ -107,6 +107,7 @@ class Connection(RequestHandler):
         "edge",
         "exchange",
         "has_opened",
+        "is_deaf",
         "is_surplus",
         "payload",
         "received",
@@ -129,8 +130,7 @@ class Connection(RequestHandler):
         self.received = 0  # bytes since then; of a body only its own
         self.stuck_since = 0.0
         self.unsent = 0  # the most bytes that the client has left unread since then
-        self.has_opened = False
-        self.is_surplus = False
+        self.has_opened = self.is_deaf = self.is_surplus = False
 
     # --- transport events ---
 
@@ -150,6 +150,8 @@ class Connection(RequestHandler):
                 raw.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, NOTSENT_LOWAT_BYTES)
 
     def data_received(self, data: bytes) -> None:
+        if self.is_deaf:
+            return
         if self.state is IDLE:
             # only of the first bytes is it known that a request begins with them: later ones may go on with a head
             if not self.has_opened and (refusal := judge_opening(data)) is not None:
@@ -172,6 +174,22 @@ class Connection(RequestHandler):
         if self._reading_paused:
             super().resume_reading(resume_parser)
 
+    def pause_reading(self) -> None:
+        if self.state is BUSY:
+            self._stop_listening()  # the body of a pipelined request
+        else:
+            super().pause_reading()
+
+    def _pause_reading_for_buffer(self) -> None:
+        self._stop_listening()
+
+    def _stop_listening(self) -> None:
+        """More is pipelined than may wait. Reading goes on, or a client that leaves would not be noticed; what comes is
+        thrown away, and the connection ends with the present answer (RFC 9112, 9.3.2: the client asks again)."""
+        self.is_deaf = True
+        if self.call is not None:
+            self.call.keep_alive = False
+
     def _end_broken_body(self) -> None:
         """The parser reports a broken body like a broken next request; whoever reads this one would wait for ever."""
         payload = self.payload
@@ -181,9 +199,7 @@ class Connection(RequestHandler):
     def _bound_heads(self) -> None:
         """Many bytes have come outside of a body."""
         if self.state is BUSY:
-            # pipelined requests wait in the kernel until their turn comes
-            if not self._buffer_paused:
-                self._pause_reading_for_buffer()
+            self._stop_listening()
         elif self.state is HEAD and (not self._messages or _head_bytes(self._messages[0][0]) > MAX_HEAD_BYTES):
             self._refuse(HeadersTooLarge("The request head is too large."))
 
@@ -223,6 +239,7 @@ class Connection(RequestHandler):
                 message, payload = messages.pop(0)  # type: ignore[call-arg]
                 self._release_parser()
                 self.state = BUSY
+                self.received = 0
                 if isinstance(message, _ErrInfo):
                     self._refuse(_parse_error(message))
                     break
@@ -235,11 +252,11 @@ class Connection(RequestHandler):
                     break
                 call = self.call = new_call(self, message, payload)
                 del message, payload  # a stream may be open for long, and they are large
-                if self.is_surplus or edge.is_draining:
+                if self.is_surplus or self.is_deaf or edge.is_draining:
                     call.keep_alive = False
                 await edge.answer(call)
                 self.call = None
-                if not call.keep_alive:
+                if self.is_deaf or not call.keep_alive:
                     self._end(lingers=call.has_unread_body())
                     break
                 if self._paused:

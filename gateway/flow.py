@@ -26,6 +26,7 @@ class Flow(Protocol):
     usage: Usage | None
     finish_reason: str | None
     has_token: bool
+    is_complete: bool  # the success terminator has been forwarded
     fault: Fault | None
     is_fault_told: bool
 
@@ -37,7 +38,7 @@ class Flow(Protocol):
 class Translation:
     """Provider bytes to client bytes by way of events."""
 
-    __slots__ = ("_encoder", "_transducer", "fault", "finish_reason", "has_token", "usage")
+    __slots__ = ("_encoder", "_transducer", "fault", "finish_reason", "has_token", "is_complete", "usage")
 
     # the relay tells it: it knows whether a status can still be set
     is_fault_told = False
@@ -47,7 +48,7 @@ class Translation:
         self._encoder = encoder
         self.usage: Usage | None = None
         self.finish_reason: str | None = None
-        self.has_token = False
+        self.has_token = self.is_complete = False
         self.fault: Fault | None = None
 
     def feed(self, data: bytes) -> bytes:
@@ -63,6 +64,7 @@ class Translation:
         last = events[-1]
         if isinstance(last, Finish):
             self.finish_reason = last.reason.value
+            self.is_complete = True
         elif isinstance(last, Fault):
             self.fault = last
             events = events[:-1]

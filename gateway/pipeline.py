@@ -36,6 +36,7 @@ from gateway.core.errors import (
     place_of,
 )
 from gateway.core.jsonguard import guarded
+from gateway.core.limits import MAX_REQUEST_ID_CHARS
 from gateway.core.names import is_model_id, is_request_id
 from gateway.core.retry import retry_delay
 from gateway.core.types import DialectName
@@ -168,12 +169,20 @@ class Pipeline:
         finally:
             self._metrics.active_streams -= 1
             call.attach(None)
-        if not relay.is_stream:
+        if relay.is_stream:
+            plan.target.instance.count(record.error_code if record.is_truncated else "ok")
+        else:
             # asked for a stream, answered in one piece
             self._reply_plain(call, plan, record, relay)
 
     def _reply_plain(self, call: Call, plan: Plan, record: Record, relay: PlainRelay) -> None:
-        body, summary = plan.read_plain(relay.body)
+        instance = plan.target.instance
+        try:
+            body, summary = plan.read_plain(relay.body)
+        except UpstreamError as error:
+            instance.count(_outcome(error))
+            raise
+        instance.count("ok")
         record.usage, record.finish_reason = summary.usage, summary.finish_reason
         call.reply(relay.status, self._headers(plan, record, relay.content_type), body)
 
@@ -204,18 +213,21 @@ class Pipeline:
                 if delay_s is None or (give_up_at is not None and monotonic() + delay_s >= give_up_at):
                     raise
             except asyncio.CancelledError:
+                instance.count("cancelled")
                 relay.abandon()
                 raise
             else:
-                instance.count("ok")
                 return relay
             finally:
                 # the client may have left, and then the provider's socket closes with it
                 exchange.cancel()
+                relay.close()
                 if timer is not None:
                     timer.cancel()
                 record.upstream_ms += (monotonic() - started_at) * 1000
-                record.upstream_request_id = relay.request_id
+                if relay.request_id:
+                    shown = instance.scrub(relay.request_id)[:MAX_REQUEST_ID_CHARS]
+                    record.upstream_request_id = shown.decode("latin-1")
             await asyncio.sleep(delay_s)
             record.upstream_ms += delay_s * 1000
 
@@ -297,8 +309,8 @@ def _client_deadline(call: Call) -> float:
     """``X-Sluice-Timeout``: until when, in monotonic seconds, the client waits for all attempts together."""
     try:
         seconds = parse_duration(call.headers["X-Sluice-Timeout"])
-    except ValueError as error:
-        raise BadRequest(f"X-Sluice-Timeout: {error}") from None
+    except ValueError:
+        raise BadRequest("X-Sluice-Timeout is no duration; write for example 1500ms or 30s.") from None
     if seconds <= 0:
         raise BadRequest("X-Sluice-Timeout must be more than 0.")
     return call.started_at + seconds
@@ -310,12 +322,15 @@ def _request_id_line(record: Record) -> bytes:
 
 def _refusal(plan: Plan, relay: PlainRelay) -> UpstreamError:
     """What an error answer of the provider means."""
+    if relay.status >= 600:
+        return UpstreamBroken("The provider answered with a status that HTTP does not have.")
     if relay.status < 400:
         redirect = UpstreamBroken(f"The provider answered with a redirect ({relay.status}), which is not followed.")
         redirect.retryable = False
         return redirect
     instance = plan.target.instance
-    error = instance.provider.read_error(relay.status, relay.lower_headers(), instance.scrub(relay.body))
+    error = instance.provider.read_error(relay.status, relay.lower_headers(), instance.scrub_json(relay.body))
+    error = instance.scrub_error(error)
     if plan.translator is not None:
         error.body = b""  # the words of a dialect that the client does not speak
     return error

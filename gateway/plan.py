@@ -4,10 +4,9 @@ When the client's dialect is the surface's, the body goes up as received but for
 in a stream), and an observer watches the answer. Otherwise the core types stand between the two.
 """
 
-from collections.abc import Mapping
-
 from msgspec import Struct
 
+from gateway.core.edge import HeaderMap
 from gateway.core.errors import BadRequest, NotFound, UpstreamBroken, UpstreamError, UpstreamRefused
 from gateway.core.jsonguard import guarded, replace_model, request_stream_usage
 from gateway.core.names import is_header_value
@@ -16,6 +15,13 @@ from gateway.dialects.contract import Dialect, Encoder, Envelope
 from gateway.flow import Flow, Translation
 from gateway.targets import ProviderInstance, Target
 from providers.contract import Summary, Translator
+
+_MEDIA_TYPES = frozenset(
+    (
+        *(b"application/json", b"application/json; charset=utf-8"),
+        *(b"text/event-stream", b"text/event-stream; charset=utf-8"),
+    )
+)
 
 
 class Plan(Struct):
@@ -46,25 +52,31 @@ class Plan(Struct):
         return self.target.observe(self.strips_usage)
 
     def read_plain(self, body: bytes) -> tuple[bytes, Summary]:
-        """The whole answer ``body`` of the provider as the client reads it. Raises ``UpstreamBroken``."""
+        """The whole answer ``body`` of the provider as the client reads it. Raises ``UpstreamError``."""
         if self.translator is not None and self.encoder is not None:
             events = self.translator.read_answer(body)
             summary = _summarise(events, self.target.instance)
             return (self.encoder.stream if self.is_stream else self.encoder.body)(events), summary
         try:
-            return body, self.target.summarise(body)
+            summary = self.target.summarise(body)
         except ValueError as error:
             raise UpstreamBroken("The provider's answer is not the JSON it should be.", detail=str(error)) from None
+        if summary.fault is not None:
+            raise fault_error(summary.fault, self.target.instance)
+        return body, summary
 
     def content_type(self, given: bytes) -> bytes:
         """Of the client's answer; ``given`` is the provider's."""
+        if self.encoder is None and given in _MEDIA_TYPES:
+            return given
         if self.encoder is None:
-            return given or b"application/json"
+            # spelled anew: a header of the provider's making may hold anything
+            return b"text/event-stream" if given.lower().startswith(b"text/event-stream") else b"application/json"
         return b"text/event-stream" if self.is_stream else b"application/json"
 
 
 def make_plan(
-    target: Target, dialect: Dialect, envelope: Envelope, body: bytes, headers: Mapping[str, str], now: float
+    target: Target, dialect: Dialect, envelope: Envelope, body: bytes, headers: HeaderMap, now: float
 ) -> Plan:
     """``headers`` are the client's, ``now`` is a Unix time. Raises ``BadRequest`` or ``NotFound``."""
     surface = target.surface
@@ -94,12 +106,12 @@ def _translated(
     )
 
 
-def _forwarded(target: Target, headers: Mapping[str, str]) -> bytes:
+def _forwarded(target: Target, headers: HeaderMap) -> bytes:
     """The client's headers that go up, and the provider's own values for those the client has not sent."""
     lines = []
     for name in target.surface.forwarded_headers:
-        value = headers.get(name) or target.default_headers.get(name)
-        if value is None:
+        value = ", ".join(headers.getall(name, ())) or target.default_headers.get(name)
+        if not value:
             continue
         if not is_header_value(value):
             raise BadRequest(f"The header {name!r} has characters that no header may have.")
@@ -117,14 +129,14 @@ def _summarise(events: list[Event], instance: ProviderInstance) -> Summary:
 
 def fault_error(fault: Fault, instance: ProviderInstance) -> UpstreamError:
     """What it means that a provider which had answered 200 then told an error, or broke off."""
-    message = instance.scrub(fault.message.encode()).decode()
+    message = instance.scrub_text(fault.message)
     error: UpstreamError
     if fault.native_type:
         error = UpstreamRefused(
             message,
             upstream_status=fault.status,
             retryable=fault.status >= 500 or fault.status == 429,
-            native_type=fault.native_type,
+            native_type=instance.scrub_text(fault.native_type),
         )
     else:
         error = UpstreamBroken(message)

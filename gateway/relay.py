@@ -18,7 +18,8 @@ from gateway.plan import Plan, fault_error
 from gateway.telemetry.record import Record, milliseconds
 from gateway.upstream.contract import Exchange, RawHeaders
 
-_MAX_SHOWN_ID_CHARS = 128
+# How long a provider may take to end its body after it has said that the answer is complete, or has failed.
+END_GRACE_S = 1.0
 
 
 class PlainRelay:
@@ -29,17 +30,20 @@ class PlainRelay:
         self.status = 0
         self.headers: RawHeaders = ()
         self.content_type = b""
-        self.request_id = ""  # the provider's own id of this request, for its support
-        self._pieces: list[bytes] = []
+        self.request_id = b""  # the provider's own id of this request, for its support
+        self._received = bytearray()  # one buffer: an answer in tiny chunks would cost 30 times its size in pieces
         self._room_bytes = MAX_UPSTREAM_BODY_BYTES
         self.exchange: Exchange | None = None
 
     @property
     def body(self) -> bytes:
-        return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        return bytes(self._received)
 
     def abandon(self) -> None:
         """The client has left: note what is known so far."""
+
+    def close(self) -> None:
+        """The attempt is over, however it ended."""
 
     def lower_headers(self) -> dict[str, str]:
         return {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in self.headers}
@@ -49,6 +53,7 @@ class PlainRelay:
     def response_started(self, status: int, headers: RawHeaders) -> None:
         self.status = status
         self.headers = headers
+        is_encoded = False
         for name, value in headers:
             # lengths first: nearly every header is out after one comparison
             length = len(name)
@@ -57,11 +62,15 @@ class PlainRelay:
                 if lower == b"content-type":
                     self.content_type = value
                 elif lower == b"x-request-id":
-                    self.request_id = value[:_MAX_SHOWN_ID_CHARS].decode("latin-1")
+                    self.request_id = value
             elif length == 10 and name.lower() == b"request-id":
-                self.request_id = value[:_MAX_SHOWN_ID_CHARS].decode("latin-1")
+                self.request_id = value
+            elif length == 16 and name.lower() == b"content-encoding":
+                is_encoded = value.lower() not in (b"", b"identity")
         if status >= 300:
             self._room_bytes = MAX_ERROR_BODY_BYTES
+        elif is_encoded:
+            self._give_up(UpstreamBroken("The provider compressed its answer although it was asked not to."))
 
     def data_received(self, data: bytes) -> None:
         self._room_bytes -= len(data)
@@ -72,14 +81,17 @@ class PlainRelay:
         elif self._room_bytes < 0:
             self._give_up(UpstreamBroken("The provider's answer is larger than the gateway takes."))
         else:
-            self._pieces.append(data)
+            self._received += data
 
     def response_ended(self) -> None:
         if not self.done.done():
             self.done.set_result(None)
 
     def response_failed(self, error: UpstreamError) -> None:
-        if not self.done.done():
+        if self.status >= 400:
+            # an error is read for its message only: its status must not be lost with the rest of it
+            self.response_ended()
+        elif not self.done.done():
             self.done.set_exception(error)
 
     def _give_up(self, error: UpstreamError) -> None:
@@ -113,12 +125,13 @@ class StreamRelay(PlainRelay):
         self._head = head
         self._flow = plan.flow()
         self._has_token = False
+        self._end_timer: asyncio.TimerHandle | None = None
         self._write: Callable[[bytes], None] = self._begin
         self.is_stream = False
 
     def response_started(self, status: int, headers: RawHeaders) -> None:
         super().response_started(status, headers)
-        self.is_stream = status < 300 and self.content_type.startswith(b"text/event-stream")
+        self.is_stream = status < 300 and self.content_type.lower().startswith(b"text/event-stream")
 
     def data_received(self, data: bytes) -> None:
         if not self.is_stream:
@@ -134,6 +147,9 @@ class StreamRelay(PlainRelay):
             self._take_fault(flow.fault, out)
         elif out:
             self._write(out)
+        if self._end_timer is None and (flow.is_complete or (flow.fault is not None and not self.done.done())):
+            # the end of the body follows at once, or the provider has forgotten it
+            self._end_timer = self.done.get_loop().call_later(END_GRACE_S, self._end_whole)
         if not self._has_token and flow.has_token:
             self._has_token = True
             self._record.first_token_ms = milliseconds(monotonic() - self._call.started_at)
@@ -159,7 +175,26 @@ class StreamRelay(PlainRelay):
             self.done.set_result(None)
 
     def response_failed(self, error: UpstreamError) -> None:
-        self._end_broken(error)
+        if not self.is_stream and self.status >= 400:
+            super().response_failed(error)
+        elif self._call.has_started and (self._flow.is_complete or self._record.is_truncated):
+            self._end_whole()  # what goes wrong behind the terminator, or behind an error told, changes nothing
+        else:
+            self._end_broken(error)
+
+    def _end_whole(self) -> None:
+        """All that matters was said."""
+        if self.exchange is not None:
+            self.exchange.cancel()
+        if not self.done.done():
+            self._note_usage()
+            self._call.end()
+            self.done.set_result(None)
+
+    def close(self) -> None:
+        """The attempt is over, however it ended."""
+        if self._end_timer is not None:
+            self._end_timer.cancel()
 
     def abandon(self) -> None:
         self._note_usage()
@@ -180,7 +215,7 @@ class StreamRelay(PlainRelay):
             self._end_broken(error)
             return
         if out:
-            self._write(instance.scrub(out))
+            self._write(instance.scrub_event(out) if self._flow.is_fault_told else out)
         if self._flow.is_fault_told:
             # in the provider's own words; whatever it still sends after them is its own too
             self._note_error(error)

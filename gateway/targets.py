@@ -6,8 +6,10 @@ the hot path then only looks it up.
 
 from collections.abc import Container, Sequence
 
+import msgspec
 from msgspec import Struct
 
+from gateway.core.errors import UpstreamRefused
 from gateway.core.retry import RetryPolicy
 from gateway.core.routing import Instance, ModelIndex
 from gateway.core.types import Capability, Model, Secret
@@ -36,6 +38,12 @@ class ProviderInstance(Struct, kw_only=True, eq=False):
     turn: int = 0
     # how requests to it have ended: "ok", "status_429", "timeout_stall", ...
     outcomes: dict[str, int] = {}
+    # what must not be seen in anything this provider says; longest first, one may be the beginning of another
+    secrets: tuple[bytes, ...] = ()
+
+    def __post_init__(self) -> None:
+        values = {secret.reveal().encode() for secret in (*self.keys, *(value for _, value in self.headers))}
+        self.secrets = tuple(sorted((v for v in values if len(v) >= 4), key=len, reverse=True))
 
     def request_heads(self, method: str, path: str, without: Container[str] = ()) -> tuple[bytes, ...]:
         """One request head per key; one without credentials when there is no key. ``without`` names headers that are
@@ -60,16 +68,48 @@ class ProviderInstance(Struct, kw_only=True, eq=False):
         """One request to the provider has ended."""
         self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
 
-    def secrets(self) -> list[bytes]:
-        """What must not be seen in anything this provider says."""
-        return [secret.reveal().encode() for secret in (*self.keys, *(value for _, value in self.headers))]
-
     def scrub(self, text: bytes) -> bytes:
         """``text`` without the credentials: some providers repeat them in their errors."""
-        for secret in self.secrets():
-            if len(secret) >= 4:
-                text = text.replace(secret, b"***")
+        for secret in self.secrets:
+            text = text.replace(secret, b"***")
         return text
+
+    def scrub_text(self, text: str) -> str:
+        return self.scrub(text.encode("utf-8", "replace")).decode("utf-8", "replace")
+
+    def scrub_json(self, body: bytes) -> bytes:
+        """An error body without the credentials, however JSON may spell them. It is rewritten only when an escape hides
+        one, and empty when it is escaped and yet no JSON."""
+        text = self.scrub(body)
+        if b"\\" not in text:
+            return text
+        try:
+            plain = msgspec.json.encode(msgspec.json.decode(text))
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return b""
+        clean = self.scrub(plain)
+        return text if clean == plain else clean
+
+    def scrub_event(self, event: bytes) -> bytes:
+        """Server-sent events that tell an error: as ``scrub_json``, line by line."""
+        if b"\\" not in event:
+            return self.scrub(event)
+        lines = []
+        for line in event.split(b"\n"):
+            bare = self.scrub(line)
+            payload = bare[5:].strip() if bare.startswith(b"data:") else b""
+            clean = self.scrub_json(payload)
+            lines.append(bare if clean == payload else b"data: " + clean)
+        return b"\n".join(lines)
+
+    def scrub_error(self, error: UpstreamRefused) -> UpstreamRefused:
+        """The same for what was read out of it."""
+        error.message = self.scrub_text(error.message)
+        error.native_type = self.scrub_text(error.native_type)
+        error.native_code = None if error.native_code is None else self.scrub_text(error.native_code)
+        error.param = None if error.param is None else self.scrub_text(error.param)
+        error.headers = tuple((name, self.scrub_text(value)) for name, value in error.headers)
+        return error
 
 
 class Target:

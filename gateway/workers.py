@@ -22,8 +22,11 @@ from gateway.config.settings import Settings
 from gateway.core.errors import place_of
 from gateway.telemetry.shared import SharedSamples
 
-# A worker that dies sooner than this after its start is not replaced: it would die again.
+# A worker that dies sooner than this after its start has died young.
 MIN_LIFE_S = 2.0
+# So often in a row it is replaced all the same, after a pause that doubles each time.
+MAX_YOUNG_DEATHS = 5
+FIRST_PAUSE_S = 0.05
 # A worker that is told to stop before it is up ends by the signal itself.
 _GOOD_ENDS = (0, *(-number for number in (*STOP_SIGNALS, CUT_SIGNAL)))
 
@@ -40,6 +43,7 @@ class _Supervisor:
         self._held = held
         self._folder = folder
         self._started: dict[int, tuple[int, float]] = {}  # pid -> (worker number, start time)
+        self._young_deaths: dict[int, int] = {}  # worker number -> how often in a row
         self._is_stopping = False
         # nothing is ever written: its end tells the workers that the parent is gone
         self._lifeline, self._held_end = os.pipe()
@@ -97,12 +101,22 @@ class _Supervisor:
                 exit_code = exit_code if code in _GOOD_ENDS else 1
                 continue
             _complain(f"worker {worker} (pid {pid}) ended with {code}")
-            if time.monotonic() - started_at >= MIN_LIFE_S:
+            if self._may_start_again(worker, started_at):
                 self._start(worker)
             else:
                 exit_code = 1
                 self._stop()
         return exit_code
+
+    def _may_start_again(self, worker: int, started_at: float) -> bool:
+        """One that dies young may have met an accident; one that always does will go on so. Waits longer each time."""
+        lived_s = time.monotonic() - started_at
+        deaths = 0 if lived_s >= MIN_LIFE_S else self._young_deaths.get(worker, 0) + 1
+        self._young_deaths[worker] = deaths
+        if deaths:
+            pause_s = FIRST_PAUSE_S * 2**deaths
+            time.sleep(pause_s)
+        return deaths <= MAX_YOUNG_DEATHS
 
 
 def _work(settings: Settings, shared: SharedSamples, held: socket.socket, lifeline: int) -> None:

@@ -64,8 +64,7 @@ def read_error(status: int, headers: Mapping[str, str], body: bytes) -> Upstream
     if error.details is not None and error.details.error_code is not None:
         refused.native_code = openai_like.clean_message(error.details.error_code)
     retryable = {status, ERROR_STATUS.get(error.type, status)} & openai_like.RETRYABLE_STATUS
-    advice = headers.get("x-should-retry", "")
-    refused.retryable = advice == "true" or (advice != "false" and bool(retryable))
+    refused.retryable = openai_like.may_retry(headers, bool(retryable))
     return refused
 
 

@@ -47,10 +47,12 @@ class StreamObserver(Protocol):
 
 
 class Summary(Struct):
-    """What a plain answer of the client's own dialect says about itself."""
+    """What a plain answer of the client's own dialect says about itself. ``fault``: it is an error in spite of its
+    status."""
 
     usage: Usage | None = None
     finish_reason: str | None = None
+    fault: Fault | None = None
 
 
 # --- translating --------------------------------------------------------------------------------------------------

@@ -24,6 +24,8 @@ ROUTING_MEMBERS = ("model", "stream", "stream_options")
 # \u0041 to \u007a spell ASCII letters: nobody needs them, except to hide a member's name.
 _ESCAPED_LETTERS = (rb"\u004", rb"\u005", rb"\u006", rb"\u007")
 # Possessive, so that no input makes it try twice; strings are known to be terminated (the body is valid JSON).
+# all up to the next bracket: what stands inside members is of no interest
+_TO_BRACKET = re.compile(rb'(?:[^][{}"]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+', re.DOTALL)
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[][{}:,]', re.DOTALL)
 _NOT_BRACKETS_OR_QUOTES = bytes(set(range(256)) - set(b'[]{}"'))
 # One shape for both kinds: taking away "[]" and then "{}" would take two levels of [{}] for one.
@@ -157,13 +159,12 @@ def top_level_members(body: bytes) -> list[tuple[str, int, int]]:
     """``(name, start, end)`` of every member of the top-level object of valid JSON; ``body[start:end]`` is the value
     with the white space around it."""
     members = []
-    depth, name, start = 0, "", -1
-    for token in _TOKEN.finditer(body):
+    at, name, start = body.index(b"{") + 1, "", -1
+    while (token := _TOKEN.search(body, at)) is not None:
+        at = token.end()
         char = body[token.start()]
         if char in b"{[":
-            depth += 1
-        elif depth > 1:
-            depth -= char in b"}]"
+            at = _end_of_nested(body, at)
         elif char == 0x22 and start < 0:
             name = msgspec.json.decode(token[0], type=str)
         elif char == 0x3A:
@@ -173,6 +174,17 @@ def top_level_members(body: bytes) -> list[tuple[str, int, int]]:
                 members.append((name, start, token.start()))
             start = -1
     return members
+
+
+def _end_of_nested(body: bytes, at: int) -> int:
+    """Behind the bracket that closes the one before ``at``."""
+    depth = 1
+    while depth:
+        match = _TO_BRACKET.match(body, at)
+        assert match is not None  # it matches nothing at least
+        at = match.end() + 1
+        depth += 1 if body[at - 1] in b"{[" else -1
+    return at
 
 
 def replace_model(body: bytes, model: str) -> bytes:

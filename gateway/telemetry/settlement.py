@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from msgspec import UNSET
 
+from gateway.core.errors import place_of
 from gateway.telemetry.logs import Log
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.record import Record
@@ -42,5 +43,8 @@ class Settlement:
             series, record.series = record.series, UNSET
             if series is UNSET:
                 series = self._metrics.series(record.endpoint or UNKNOWN, "", "")
-            series.settle(record)
-            self._log.request(record)
+            try:
+                series.settle(record)
+                self._log.request(record)
+            except Exception as error:  # one record must not take the batch with it
+                self._log.say("request not settled", request_id=record.request_id, error=place_of(error))

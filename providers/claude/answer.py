@@ -225,7 +225,7 @@ class _Text(Block):
 
 
 class _Thinking(Block):
-    __slots__ = ("number", "signature")
+    __slots__ = ("number", "signatures")
     takes = (ThinkingPiece, SignaturePiece)
 
     def __init__(self, answer: Answer, content: Raw) -> None:
@@ -233,7 +233,7 @@ class _Thinking(Block):
         block = _read_content(content)
         self.number = answer.reasoning_blocks
         answer.reasoning_blocks += 1
-        self.signature = block.signature or ""
+        self.signatures = [block.signature or ""]
         self._think(block.thinking)
 
     def add(self, piece: Piece) -> None:
@@ -241,7 +241,8 @@ class _Thinking(Block):
             self._think(piece.thinking)
         elif isinstance(piece, SignaturePiece):
             self.answer.hold(len(piece.signature))
-            self.signature += piece.signature
+            if piece.signature:
+                self.signatures.append(piece.signature)
 
     def _think(self, text: str) -> None:
         if text:
@@ -249,8 +250,8 @@ class _Thinking(Block):
 
     def close(self) -> None:
         # a block without a word (``display: omitted``) still has a signature that must go back with the next turn
-        if self.signature:
-            self.answer.events.append(ReasoningDelta(block=self.number, signature=self.signature))
+        if signature := "".join(self.signatures):
+            self.answer.events.append(ReasoningDelta(block=self.number, signature=signature))
 
 
 class _RedactedThinking(Block):
@@ -291,25 +292,26 @@ class _ToolUse(Block):
 class _Opaque(Block):
     """A block the gateway does not interpret: server tools, their results, kinds of block yet to come."""
 
-    __slots__ = ("content", "input")
+    __slots__ = ("content", "inputs")
     takes = (InputPiece, TextPiece, CitationPiece, ThinkingPiece, SignaturePiece)
 
     def __init__(self, answer: Answer, content: Raw) -> None:
         super().__init__(answer, content)
         self.content = _checked(content)
-        self.input = ""
+        self.inputs: list[str] = []
 
     def add(self, piece: Piece) -> None:
         if isinstance(piece, InputPiece):
             self.answer.hold(len(piece.partial_json))
-            self.input += piece.partial_json
+            if piece.partial_json:
+                self.inputs.append(piece.partial_json)
         else:
             self.answer.events.append(ContentDelta("provider_content", raw_json(piece)))
 
     def close(self) -> None:
         content = self.content
-        if self.input:
-            content = raw_json(_read_object(content) | {"input": Raw(_compact(self.input.encode()))})
+        if self.inputs:
+            content = raw_json(_read_object(content) | {"input": Raw(_compact("".join(self.inputs).encode()))})
         self.answer.events.append(ContentDelta("provider_content", content))
 
 

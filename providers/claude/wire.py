@@ -4,10 +4,10 @@ Source: platform.claude.com/docs, "Messages" (API reference), "Streaming message
 (2026-11).
 """
 
-from typing import Annotated
+import re
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Raw, Struct
 
 from gateway.core.types import Fault, FinishReason, Usage
 from providers.openai_like import clean_message
@@ -40,20 +40,22 @@ ERROR_STATUS = {
 
 # --- shapes -----------------------------------------------------------------------------------------------------------
 
-_Count = Annotated[int, Meta(ge=0)]
 # the default of a raw member; a union with None would let the decoder take nothing but null
 NULL = Raw(b"null")
+# Counts are kept raw: one that is no sane number must not make the whole answer unreadable.
+_COUNT = re.compile(rb"[0-9]{1,16}")
+_MAX_COUNT = 10**15
 
 
 class _OutputDetails(Struct):
-    thinking_tokens: _Count | None = None
+    thinking_tokens: Raw = NULL
 
 
 class WireUsage(Struct):
-    input_tokens: _Count | None = None
-    cache_read_input_tokens: _Count | None = None
-    cache_creation_input_tokens: _Count | None = None
-    output_tokens: _Count | None = None
+    input_tokens: Raw = NULL
+    cache_read_input_tokens: Raw = NULL
+    cache_creation_input_tokens: Raw = NULL
+    output_tokens: Raw = NULL
     output_tokens_details: _OutputDetails | None = None
 
 
@@ -109,23 +111,31 @@ Piece = TextPiece | CitationPiece | ThinkingPiece | SignaturePiece | InputPiece
 
 def read_usage(reported: WireUsage) -> Usage:
     """Anthropic counts cached parts of the prompt apart from ``input_tokens``; the core counts them in."""
-    cache_read = reported.cache_read_input_tokens or 0
-    cache_write = reported.cache_creation_input_tokens or 0
+    cache_read = _read_count(reported.cache_read_input_tokens) or 0
+    cache_write = _read_count(reported.cache_creation_input_tokens) or 0
     details = reported.output_tokens_details
     return Usage(
-        input_tokens=(reported.input_tokens or 0) + cache_read + cache_write,
-        output_tokens=reported.output_tokens or 0,
+        input_tokens=(_read_count(reported.input_tokens) or 0) + cache_read + cache_write,
+        output_tokens=_read_count(reported.output_tokens) or 0,
         cache_read_tokens=cache_read,
         cache_write_tokens=cache_write,
-        reasoning_tokens=(details.thinking_tokens or 0) if details else 0,
+        reasoning_tokens=(_read_count(details.thinking_tokens) or 0) if details else 0,
     )
 
 
+def _read_count(raw: Raw) -> int | None:
+    """None for what is no whole number from 0 to ``_MAX_COUNT``."""
+    text = bytes(raw)
+    count = int(text) if _COUNT.fullmatch(text) else None
+    return None if count is None or count > _MAX_COUNT else count
+
+
 def update_usage(known: WireUsage, news: WireUsage) -> None:
-    """The counts of a stream are cumulative; one that is left out stays what it was."""
+    """The counts of a stream are cumulative; one that is left out, or is no count, stays what it was."""
     for name in WireUsage.__struct_fields__:
         value = getattr(news, name)
-        if value is not None:
+        is_news = _read_count(value) is not None if isinstance(value, Raw) else value is not None
+        if is_news:
             setattr(known, name, value)
 
 

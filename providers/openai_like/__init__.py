@@ -1,6 +1,6 @@
 """What every OpenAI-shaped provider shares: watching its answers, reading its errors and its model list."""
 
-from providers.openai_like.errors import RETRYABLE_STATUS, clean_message, read_error
+from providers.openai_like.errors import RETRYABLE_STATUS, clean_message, may_retry, read_error
 from providers.openai_like.models import read_models
 from providers.openai_like.stream import ChatStreamObserver, chat_observer
 from providers.openai_like.usage import read_summary, read_usage
@@ -10,6 +10,7 @@ __all__ = [
     "ChatStreamObserver",
     "chat_observer",
     "clean_message",
+    "may_retry",
     "read_error",
     "read_models",
     "read_summary",

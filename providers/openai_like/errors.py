@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from gateway.core.errors import UpstreamRefused
 from gateway.core.names import is_header_value
+from gateway.core.types import Fault
 
 # What vendors' keys look like; some of them repeat the caller's key in a 401. In JSON the letter or digit before a key
 # may be the end of an escape such as \n or \u0027.
@@ -21,6 +22,8 @@ _MAX_MESSAGE_CHARS = 2000
 # Codes that mean: the same request may succeed a moment later.
 RETRYABLE_STATUS = frozenset((408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529))
 _CLIENT_HEADERS = ("retry-after", "retry-after-ms", "x-should-retry")
+# The three forms of an HTTP date (RFC 9110, 5.6.7) begin with the day of the week and have a time in them.
+_HTTP_DATE = re.compile(r" *(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? .*[0-9]{2}:[0-9]{2}:[0-9]{2}.*")
 
 
 class _ErrorBody(Struct):
@@ -56,7 +59,7 @@ def read_error(status: int, headers: Mapping[str, str], body: bytes) -> Upstream
     refused = UpstreamRefused(
         clean_message(message) or f"the provider answered {status} without saying why",
         upstream_status=status,
-        retryable=status in RETRYABLE_STATUS,
+        retryable=may_retry(headers, status in RETRYABLE_STATUS),
         native_type=_text(error.get("type") or envelope.type),
         native_code=None if native_code is None else _text(native_code),
         param=_text(error.get("param") or envelope.param) or None,
@@ -84,7 +87,7 @@ def first_text(*values: object) -> str:
 
 def read_retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait as the provider says: ``retry-after-ms`` or ``Retry-After`` in seconds (RFC 9110, 10.2.3; its
-    date form is left to the client). None when it does not say."""
+    date form is left to the client, see ``may_retry``). None when it does not say."""
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
             seconds = float(headers.get(name, "")) * scale
@@ -93,3 +96,31 @@ def read_retry_after(headers: Mapping[str, str]) -> float | None:
         if 0 <= seconds < 1e6:
             return seconds
     return None
+
+
+def may_retry(headers: Mapping[str, str], otherwise: bool) -> bool:
+    """May the gateway try again? ``x-should-retry: true`` or ``false`` decides, else ``otherwise``. A ``Retry-After``
+    date always says no: without a clock the wait is unknown, and trying sooner is what the provider asked not to do."""
+    if read_retry_after(headers) is None and _HTTP_DATE.fullmatch(headers.get("retry-after", "")):
+        return False
+    advice = headers.get("x-should-retry", "")
+    return advice == "true" or (advice != "false" and otherwise)
+
+
+def read_fault(error: object, message: object = None, native_type: object = None) -> Fault:
+    """The ``error`` member of an answer that began as a success; ``message`` and ``native_type`` are what stands beside
+    it. The status is 502 when the error names none."""
+    members = error if isinstance(error, dict) else {}
+    statuses = (_error_status(members.get(name)) for name in ("status_code", "code", "status"))
+    text = clean_message(first_text(members.get("message"), error, message))
+    return Fault(
+        text or "the provider reported an error",
+        next(filter(None, statuses), 502),
+        native_type=clean_message(first_text(members.get("type"), native_type)),
+    )
+
+
+def _error_status(value: object) -> int:
+    """An HTTP status, written as a number or as text; 0 when it is none."""
+    text = str(value) if isinstance(value, int | str) else ""
+    return int(text) if re.fullmatch(r"[45][0-9]{2}", text) else 0

@@ -8,6 +8,9 @@ from msgspec import Struct
 from gateway.core.types import Model
 from providers.openai_like.usage import counts_of
 
+# Enough for any name; every client that lists models gets the texts of every model.
+_MAX_NAME_CHARS = 128
+
 
 class _ListedModel(Struct):
     id: str
@@ -34,6 +37,6 @@ def read_models(body: bytes) -> list[Model]:
 
 
 def _to_model(listed: _ListedModel) -> Model:
-    owned_by = listed.owned_by if isinstance(listed.owned_by, str) else ""
-    display_name = listed.name if isinstance(listed.name, str) else ""
+    owned_by = listed.owned_by[:_MAX_NAME_CHARS] if isinstance(listed.owned_by, str) else ""
+    display_name = listed.name[:_MAX_NAME_CHARS] if isinstance(listed.name, str) else ""
     return Model(listed.id, counts_of({"created": listed.created}).get("created", 0), owned_by, display_name)

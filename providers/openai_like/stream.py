@@ -16,12 +16,17 @@ from msgspec import Raw, Struct
 
 from gateway.core.limits import MAX_SSE_EVENT_BYTES
 from gateway.core.types import Fault, Usage
-from providers.openai_like.errors import clean_message, first_text
-from providers.openai_like.usage import read_members, read_usage
+from providers.openai_like.errors import read_fault
+from providers.openai_like.usage import plain_reason, read_members, read_usage
 
-# An event with none of these says nothing that the gateway wants to know; one that has them is decoded, and its members
-# tell. ``error`` may be the name of a member or of the event.
+# For reads that the glance cannot decode, mostly several events at once: only with one of these is each event decoded.
+# They are the spellings of JSON that vendors use; with other white space, such a read is forwarded without a look.
+# ``error`` may be the name of a member or of the event.
 _MARKERS = (b'"finish_reason":"', b'"usage":{', b"[DONE]", b"error", b'"finish_reason": "', b'"usage": {')
+# A choice beside the first (or a tool call beside the first, which does no harm).
+_LATER_INDEX = re.compile(rb'"index": ?[1-9]')
+# The most choices one request can ask for (OpenAI API reference, ``n``); an index beyond is not followed.
+_MAX_CHOICES = 128
 # A blank line in any mixture of line ends (WHATWG HTML, 9.2.6 "Interpreting an event stream").
 _EVENT_END = re.compile(rb"\n\r?\n|\n\r|\r\r\n?")
 _DATA_LINE = re.compile(rb"(?:^[\r\n]*(?:\xef\xbb\xbf)?|[\r\n])data(?:: ?([^\r\n]*))?(?=[\r\n]|\Z)")
@@ -29,6 +34,7 @@ _ERROR_NAME = re.compile(rb"(?:^|[\r\n])event: ?error(?=[\r\n]|\Z)")
 
 
 class _Choice(Struct):
+    index: Any = 0
     delta: dict[str, Raw] | None = None
     text: str | None = None
     finish_reason: str | None = None
@@ -49,6 +55,7 @@ class _Chunk(Struct):
 
 
 class _GlancedChoice(Struct, gc=False):
+    index: int = 0
     finish_reason: str | None = None
 
 
@@ -61,7 +68,7 @@ class _Glance(Struct, gc=False):
     x_groq: Any = None
 
 
-# In the middle of an answer: one more piece of one choice.
+# In the middle of an answer: one more piece of the first choice.
 _DULL = _Glance([_GlancedChoice()])
 
 _read_chunk = msgspec.json.Decoder(_Chunk).decode
@@ -76,7 +83,9 @@ class ChatStreamObserver:
     """Watches an OpenAI chat (or completion) stream. See ``providers.contract.StreamObserver``."""
 
     __slots__ = (
+        "_ended",
         "_held",
+        "_seen",
         "_strip_usage",
         "fault",
         "finish_reason",
@@ -89,6 +98,9 @@ class ChatStreamObserver:
     def __init__(self, strip_usage: bool) -> None:
         self._strip_usage = strip_usage
         self._held = bytearray()  # the beginning of an event
+        # indices of choices, and which of them had a finish reason
+        self._seen: set[int] = set()
+        self._ended: set[int] = set()
         self.usage: Usage | None = None
         self.finish_reason: str | None = None
         self.has_token = False
@@ -105,11 +117,10 @@ class ChatStreamObserver:
             # most reads hold one dull chunk; a decoder that skips the text sees that three times faster than a search
             # for all the markers. Several events in one read are no JSON together and are not decided so.
             try:
-                if data.startswith(b"data: {") and _glance(data[6:-2]) == _DULL:
-                    return data
+                is_dull = _glance(data[6:-2]) == _DULL if data.startswith(b"data: {") else not _has_marker(data)
             except _UNREADABLE:
-                pass
-            if not any(map(data.__contains__, _MARKERS)):
+                is_dull = not _has_marker(data)
+            if is_dull:
                 return data
         return self._inspect(data)
 
@@ -117,7 +128,8 @@ class ChatStreamObserver:
         rest, self._held = bytes(self._held), bytearray()
         was_told = self.is_fault_told
         forwarded = self._inspect(rest)
-        if self.fault is None and not self.is_complete and (self.finish_reason is None or _is_cut(rest)):
+        is_open = self.finish_reason is None or self._seen > self._ended
+        if self.fault is None and not self.is_complete and (is_open or _is_cut(rest)):
             self.fault = Fault("the provider ended the stream before the answer was complete", kind="upstream_broken")
         if self.fault is None or was_told or _ends_event(rest):
             # a last event without its blank line is not dispatched by clients, but these bytes are the provider's
@@ -167,12 +179,24 @@ class ChatStreamObserver:
         if reported and isinstance(reported, dict):
             self.usage = read_usage(reported)
         for choice in chunk.choices or ():
-            self.finish_reason = choice.finish_reason or self.finish_reason
+            self.finish_reason = plain_reason(choice.finish_reason) or self.finish_reason
+            self._follow(choice)
             self.has_token = self.has_token or bool(choice.text) or _has_content(choice.delta)
         is_error = chunk.object == "error" and not chunk.choices
         if chunk.error or is_error or _ERROR_NAME.search(event):
-            self.fault = self.fault or _read_fault(chunk)
+            self.fault = self.fault or read_fault(chunk.error, chunk.message, chunk.type)
             self.is_fault_told = True
+
+    def _follow(self, choice: _Choice) -> None:
+        index = choice.index if isinstance(choice.index, int) else 0
+        if 0 <= index < _MAX_CHOICES:
+            self._seen.add(index)
+            if choice.finish_reason:
+                self._ended.add(index)
+
+
+def _has_marker(data: bytes) -> bool:
+    return any(map(data.__contains__, _MARKERS)) or _LATER_INDEX.search(data) is not None
 
 
 def _decode_chunk(payload: bytes) -> _Chunk:
@@ -243,23 +267,6 @@ def _has_content(delta: Mapping[str, Raw] | None) -> bool:
     return any(
         name not in _SILENT_MEMBERS and bytes(value) not in _EMPTY_VALUES for name, value in (delta or {}).items()
     )
-
-
-def _read_fault(chunk: _Chunk) -> Fault:
-    error = chunk.error if isinstance(chunk.error, dict) else {}
-    statuses = (_error_status(error.get(name)) for name in ("status_code", "code", "status"))
-    message = clean_message(first_text(error.get("message"), chunk.error, chunk.message))
-    return Fault(
-        message or "the provider reported an error",
-        next(filter(None, statuses), 502),
-        native_type=clean_message(first_text(error.get("type"), chunk.type)),
-    )
-
-
-def _error_status(value: object) -> int:
-    """An HTTP status, written as a number or as text; 0 when it is none."""
-    text = str(value) if isinstance(value, int | str) else ""
-    return int(text) if re.fullmatch(r"[45][0-9]{2}", text) else 0
 
 
 def chat_observer(strip_usage: bool) -> ChatStreamObserver:

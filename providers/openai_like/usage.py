@@ -3,6 +3,7 @@
 Sources: OpenAI API reference, "The chat completion object"; variants from recorded traffic of other vendors.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from msgspec import Meta, Struct
 
 from gateway.core.types import Usage
 from providers.contract import Summary
+from providers.openai_like.errors import read_fault
 
 JsonObject = dict[str, Any]
 
@@ -89,6 +91,16 @@ def counts_of(members: Mapping[str, object]) -> dict[str, int]:
 # --- a plain answer -------------------------------------------------------------------------------------------------
 
 
+_REASON = re.compile(r"[a-zA-Z_]{1,64}")
+
+
+def plain_reason(said: str | None) -> str | None:
+    """A finish reason as the record keeps it: the provider's word if it is one, else ``other``."""
+    if not said:
+        return None
+    return said if _REASON.fullmatch(said) else "other"
+
+
 class _PlainChoice(Struct):
     finish_reason: str | None = None
 
@@ -96,6 +108,7 @@ class _PlainChoice(Struct):
 class _PlainAnswer(Struct):
     choices: list[_PlainChoice] | None = None
     usage: _Reported | None = None
+    error: Any = None
 
 
 _read_plain = msgspec.json.Decoder(_PlainAnswer).decode
@@ -104,20 +117,30 @@ read_members = msgspec.json.Decoder(JsonObject).decode
 
 def read_summary(body: bytes) -> Summary:
     """Usage and finish reason of a plain answer. ``ValueError`` when the body is no JSON object; an object with members
-    of odd types is still somebody's answer and only tells less."""
+    of odd types is still somebody's answer and only tells less. An object with an ``error`` and no ``choices`` or
+    ``data`` is a fault, whatever its status."""
     try:
         answer = _read_plain(body)
     except msgspec.ValidationError:
         return _read_loosely(body)
     except (msgspec.DecodeError, RecursionError) as error:
         raise ValueError(f"the answer is no JSON object: {error}") from None
+    if answer.error:
+        return _read_loosely(body)
     usage = _to_usage(answer.usage) if answer.usage else None
-    return Summary(usage, answer.choices[0].finish_reason if answer.choices else None)
+    return Summary(usage, plain_reason(answer.choices[0].finish_reason) if answer.choices else None)
 
 
 def _read_loosely(body: bytes) -> Summary:
     try:
-        usage = read_members(body).get("usage")
+        members = read_members(body)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise ValueError(f"the answer is no JSON object: {error}") from None
-    return Summary(read_usage(usage) if usage and isinstance(usage, dict) else None)
+    usage, told, choices = members.get("usage"), members.get("error"), members.get("choices")
+    first = choices[0] if choices and isinstance(choices, list) else None
+    reason = first.get("finish_reason") if isinstance(first, dict) else None
+    return Summary(
+        read_usage(usage) if usage and isinstance(usage, dict) else None,
+        plain_reason(reason) if isinstance(reason, str) else None,
+        read_fault(told) if told and not choices and not members.get("data") else None,
+    )

@@ -12,6 +12,7 @@ from tests.kit.upstream import (
     CLOSE,
     HALF_CLOSE,
     RESET,
+    SILENCE,
     Piece,
     ScriptedUpstream,
     config_for,
@@ -227,3 +228,78 @@ def test_a_key_that_a_provider_repeats_is_seen_nowhere(
     assert told.startswith("HTTP/1.1 ")
     assert not [secret for secret in secrets if secret in told or secret in gateway.log_text()]
     assert MASTER not in gateway.log_text()
+
+
+# --- behind the end of an answer --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "behind", [(), (SILENCE,), (RESET,), (b": ping\n\n", SILENCE)], ids=["end", "hang", "reset", "ping"]
+)
+def test_an_answer_is_whole_once_its_terminator_came(
+    gateway: Gateway, upstream: ScriptedUpstream, behind: tuple[Piece, ...]
+) -> None:
+    """A provider that forgets to end its body changes nothing: no error follows the terminator."""
+    upstream.answer(stream(FIRST + chat_api.delta("stop") + chat_api.DONE, *behind))
+    response = ask(gateway, stream=True)
+    assert response.is_complete
+    assert response.events.count("[DONE]") == 1
+    assert not any('"error"' in event for event in response.events)
+    assert not gateway.requests()[-1].get("truncated", False)
+
+
+@pytest.mark.parametrize("status", [400, 429])
+@pytest.mark.parametrize("break_off", [RESET, CLOSE])
+def test_an_error_whose_body_breaks_off_keeps_its_status(
+    gateway: Gateway, upstream: ScriptedUpstream, status: int, break_off: Piece
+) -> None:
+    head = b"HTTP/1.1 %d No\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n" % status
+    upstream.answer(raw(head + b'{"error":{"mess', break_off))
+    assert ask(gateway).status == status
+
+
+def test_a_compressed_answer_is_refused_because_none_was_asked_for(
+    gateway: Gateway, upstream: ScriptedUpstream
+) -> None:
+    upstream.answer(stream(b"\x1f\x8b\x08 no text", headers=[("Content-Encoding", "gzip")]))
+    response = ask(gateway, stream=True)
+    assert response.status == 502
+    assert "compressed" in response.error["message"]
+
+
+def test_a_status_that_http_does_not_have_is_a_bad_gateway(gateway: Gateway, upstream: ScriptedUpstream) -> None:
+    upstream.answer(reply(b"{}", 999))
+    assert ask(gateway).status == 502
+
+
+# --- credentials, however they are spelled ----------------------------------------------------------------------------
+
+SLASHED = "tok/en+word=42"
+
+
+@pytest.mark.parametrize("spelled", [SLASHED, SLASHED.replace("/", "\\/"), SLASHED.replace("/", "\\u002f")])
+@pytest.mark.parametrize("is_stream", [False, True])
+@pytest.mark.parametrize("model", ["gpt-slashed", "claude-slashed"])
+def test_a_key_in_an_error_is_hidden_however_json_spells_it(
+    upstream: ScriptedUpstream, spelled: str, is_stream: bool, model: str
+) -> None:
+    config = config_for(
+        upstream,
+        openai={"models": ["gpt-slashed"], "api_key": SLASHED},
+        anthropic={"models": ["claude-slashed"], "api_key": SLASHED},
+    )
+    error = (
+        f'{{"type":"error","error":{{"message":"no {spelled} here","type":"x {spelled}","code":"{spelled}"}}}}'.encode()
+    )
+    with Gateway(config, SLUICE_MASTER_KEY=MASTER) as gateway:
+        if is_stream:
+            upstream.answer(stream(b"event: error\ndata: " + error + b"\n\n"))
+        else:
+            headers = [("x-request-id", f"{'r' * 120}{SLASHED}"), ("retry-after-ms", SLASHED)]
+            upstream.answer(reply(error, 400, headers=headers))
+        response = ask(gateway, model=model, stream=is_stream)
+        gateway.requests()
+        seen = f"{response.headers}{response.body!r}{gateway.log_text()}"
+    assert response.status >= 400
+    for secret in (SLASHED, SLASHED.replace("/", "\\/"), SLASHED.replace("/", "\\u002f"), SLASHED[:8]):
+        assert secret not in seen

@@ -304,7 +304,6 @@ def test_openai_s_terminator_in_the_middle_is_stepped_over() -> None:
         api.event("content_block_delta", index=0, delta={"type": "text_delta", "text": "no block"}),
         api.event("content_block_delta", index=0, delta={"type": "text_delta", "text": None}),
         api.event("content_block_delta", index=0, delta="text"),
-        api.event("message_start", message={"usage": {"input_tokens": -1}}),
         api.event("message_delta", delta={"stop_reason": 1}),
         api.event("error", error="text"),
         b'data: {"type":"content_block_start","content_block":{"type":"other","x":"\xff"}}\n\n',
@@ -492,3 +491,34 @@ def compact(event: Event) -> Event:
     if isinstance(event, ContentDelta):
         return ContentDelta(event.field, Raw(json.dumps(json.loads(bytes(event.value))).encode()))
     return event
+
+
+def test_a_count_that_is_no_sane_number_leaves_what_was_known() -> None:
+    stream = api.start({"input_tokens": 20, "output_tokens": 1}) + api.end(
+        usage={"input_tokens": 10**400, "output_tokens": -1}
+    )
+    transducer = MessagesTransducer()
+    events = transducer.feed(stream)
+    assert transducer.usage == Usage(input_tokens=20, output_tokens=1)
+    assert isinstance(events[-1], Finish)
+
+
+def test_signatures_and_opaque_inputs_are_joined_once_when_their_block_closes() -> None:
+    transducer = MessagesTransducer()
+    deltas = [{"type": "signature_delta", "signature": piece} for piece in ("a", "", "b", "c")]
+    thinking = api.block(0, {"type": "thinking", "thinking": "", "signature": "0"}, *deltas)
+    deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in ('{"q"', "", ':"x', '"}')]
+    tool = api.block(1, {"type": "server_tool_use", "id": "s", "name": "n", "input": {}}, *deltas)
+    opened, _, rest = (api.start() + thinking).rpartition(b"event: content_block_stop")
+    transducer.feed(opened)
+    block = transducer._answer.block
+    assert isinstance(block, answer_module._Thinking)
+    assert block.signatures == ["0", "a", "b", "c"]  # pieces, so that many of them cost linear time
+    assert transducer.feed(b"event: content_block_stop" + rest) == [ReasoningDelta(block=0, signature="0abc")]
+    opened, _, rest = tool.rpartition(b"event: content_block_stop")
+    transducer.feed(opened)
+    opaque = transducer._answer.block
+    assert isinstance(opaque, answer_module._Opaque)
+    assert opaque.inputs == ['{"q"', ':"x', '"}']
+    (delta,) = plain(transducer.feed(b"event: content_block_stop" + rest))
+    assert delta[1]["input"] == {"q": "x"}

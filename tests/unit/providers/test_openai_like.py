@@ -1183,3 +1183,100 @@ def test_the_observer_of_the_record_strips_as_it_is_told() -> None:
     for strip_usage in (False, True):
         observer = openai_like.chat_observer(strip_usage)
         assert (observer.feed(stream) == stream) is not strip_usage
+
+
+# --- what providers may not do to the gateway -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("tool_calls", "tool_calls"),
+        ("a" * 64, "a" * 64),
+        ("a" * 65, "other"),
+        ("stop\n", "other"),
+        ("st\u00f6p", "other"),
+    ],
+)
+def test_a_finish_reason_that_is_no_plain_word_is_other_and_goes_through_unchanged(said: str, kept: str) -> None:
+    stream = ROLE + HELLO + chunk({}, said) + DONE
+    forwarded, observer = cut_everywhere(stream)
+    assert (forwarded, observer.finish_reason) == (stream, kept)
+    assert read_summary(json.dumps({"choices": [{"finish_reason": said}]}).encode()).finish_reason == kept
+
+
+def piece(index: object, finish: str | None = None) -> bytes:
+    return data({"choices": [{"index": index, "delta": {} if finish else {"content": "x"}, "finish_reason": finish}]})
+
+
+@pytest.mark.parametrize(
+    ("stream", "is_whole"),
+    [
+        (ROLE + piece(0) + piece(1) + piece(0, "stop"), False),
+        (piece(0) + piece(0) + piece(1) + piece(1) + piece(1, "stop"), False),
+        (ROLE + piece(0) + piece(1) + piece(0, "stop") + piece(1, "length"), True),
+        (piece(0) + piece(0, "stop") + piece(1) + piece(1, "stop") + piece(1), True),
+        (piece(0) + piece(1) + piece(0, "stop") + DONE, True),
+        (piece(0) + piece(None) + piece(0, "stop"), True),
+        (piece(0) + piece(10**6) + piece(0, "stop"), True),  # no choice that could be asked for is followed
+    ],
+)
+def test_a_stream_without_terminator_is_whole_when_every_choice_of_it_ended(stream: bytes, is_whole: bool) -> None:
+    forwarded, observer = cut_everywhere(stream)
+    assert forwarded == stream
+    assert (observer.fault is None) is is_whole
+
+
+def test_a_chunk_of_another_choice_is_noted_in_a_read_of_many_events_and_alone() -> None:
+    for pieces in ([HELLO, piece(1), STOP], [HELLO, piece(0) + piece(1), STOP]):
+        assert watch(pieces)[1].fault is not None
+        assert watch([*pieces, piece(1, "stop")])[1].fault is None
+
+
+def test_odd_white_space_hides_neither_usage_nor_a_finish_reason() -> None:
+    last = b'data: {"choices" : [{"finish_reason"\t: "stop"}],"usage"  : {"prompt_tokens" : 11}}\n\n'
+    _, observer = watch([HELLO, last])
+    assert (observer.usage, observer.finish_reason, observer.fault) == (Usage(input_tokens=11), "stop", None)
+
+
+@pytest.mark.parametrize(
+    "date",
+    ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"],
+)
+def test_a_date_to_retry_after_is_left_to_the_client(date: str) -> None:
+    for advice in ({}, {"x-should-retry": "true"}):
+        refused = read_error(429, {"retry-after": date, **advice}, b"{}")
+        assert not refused.retryable
+        assert ("retry-after", date) in refused.headers
+    assert read_error(429, {"retry-after": date, "retry-after-ms": "500"}, b"{}").retryable
+    assert read_error(429, {"retry-after": "soon"}, b"{}").retryable
+
+
+@pytest.mark.parametrize(
+    ("status", "advice", "retryable"),
+    [(400, "true", True), (503, "false", False), (503, "maybe", True), (400, "", False)],
+)
+def test_advice_on_retrying_wins_over_the_status(status: int, advice: str, retryable: bool) -> None:
+    assert read_error(status, {"x-should-retry": advice}, b"{}").retryable is retryable
+
+
+def test_long_names_in_a_list_of_models_are_cut() -> None:
+    body = json.dumps({"data": [{"id": "a", "owned_by": "o" * 1000, "name": "n" * 1000}]}).encode()
+    assert read_models(body) == [Model("a", 0, "o" * 128, "n" * 128)]
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        ({"error": {"message": "m", "type": "t", "code": 429}}, Fault("m", 429, native_type="t")),
+        ({"error": {"message": "key sk-abcdefgh\x00", "code": "quota"}}, Fault("key [key removed]", 502)),
+        ({"error": "m", "choices": [], "usage": None}, Fault("m", 502)),
+        ({"error": {"code": 200}, "usage": 5}, Fault('{"code":200}', 502)),
+        ({"error": None, "choices": []}, None),
+        ({"error": {}}, None),
+        ({"error": {"message": "m"}, "choices": [{"finish_reason": "stop"}]}, None),
+        ({"error": {"message": "m"}, "data": [{"embedding": [0.5]}]}, None),
+    ],
+)
+def test_a_plain_answer_that_holds_only_an_error_is_a_fault(body: object, fault: Fault | None) -> None:
+    assert read_summary(json.dumps(body).encode()).fault == fault

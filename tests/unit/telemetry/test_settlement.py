@@ -1,5 +1,6 @@
 from collections.abc import Callable
 
+from gateway.core.types import Usage
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.record import Record
 from gateway.telemetry.settlement import BATCH_RECORDS, DELAY_S, Settlement
@@ -10,9 +11,13 @@ class Lines:
 
     def __init__(self) -> None:
         self.records: list[Record] = []
+        self.said: list[str] = []
 
     def request(self, record: Record) -> None:
         self.records.append(record)
+
+    def say(self, message: str, **_: str) -> None:
+        self.said.append(message)
 
 
 class Timer:
@@ -83,3 +88,14 @@ def test_a_request_without_a_target_is_counted_by_its_endpoint() -> None:
     settling.add(Record(request_id="req_2", status=404))
     settling.settle()
     assert counted(metrics) == {("chat", "", "", "200"): [1], ("unknown", "", "", "404"): [1]}
+
+
+def test_a_record_that_cannot_be_settled_harms_no_other() -> None:
+    settling, metrics, lines, _ = settlement()
+    poisoned = record(1, metrics)
+    poisoned.usage = Usage(input_tokens=10**400)
+    settling.add(poisoned)
+    settling.add(record(2, metrics))
+    settling.settle()
+    assert [each.request_id for each in lines.records] == ["req_2"]
+    assert lines.said == ["request not settled"]
