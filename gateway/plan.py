@@ -130,17 +130,18 @@ def _summarise(events: list[Event], instance: ProviderInstance) -> Summary:
 def fault_error(fault: Fault, instance: ProviderInstance) -> UpstreamError:
     """What it means that a provider which had answered 200 then told an error, or broke off."""
     message = instance.scrub_text(fault.message)
+    is_retryable = fault.status >= 500 or fault.status == 429
     error: UpstreamError
     if fault.native_type:
         error = UpstreamRefused(
             message,
             upstream_status=fault.status,
-            retryable=fault.status >= 500 or fault.status == 429,
+            retryable=is_retryable,
             native_type=instance.scrub_text(fault.native_type),
         )
     else:
         error = UpstreamBroken(message)
         error.status = fault.status
-        error.retryable = fault.status >= 500 or fault.status == 429
+        error.retryable = is_retryable
     error.provider = instance.name
     return error

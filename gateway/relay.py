@@ -169,10 +169,7 @@ class StreamRelay(PlainRelay):
             self._take_fault(self._flow.fault, rest)
         elif rest or not self._call.has_started:
             self._write(rest)
-        if not self.done.done():
-            self._note_usage()
-            self._call.end()
-            self.done.set_result(None)
+        self._end_call()
 
     def response_failed(self, error: UpstreamError) -> None:
         if not self.is_stream and self.status >= 400:
@@ -183,9 +180,13 @@ class StreamRelay(PlainRelay):
             self._end_broken(error)
 
     def _end_whole(self) -> None:
-        """All that matters was said."""
+        """All that matters was said; the provider is not waited for."""
         if self.exchange is not None:
             self.exchange.cancel()
+        self._end_call()
+
+    def _end_call(self) -> None:
+        """The client has the whole answer, unless it was told of a broken one before."""
         if not self.done.done():
             self._note_usage()
             self._call.end()
