@@ -1,11 +1,10 @@
 """The tables of ``docs/api.md``, printed from the code's own tables. ``make docs`` writes them into the page."""
 
-import sys
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import msgspec
 
+from gateway.config.reference import refresh_files, replace_between
 from gateway.core import errors
 from gateway.endpoints import ENDPOINTS
 from gateway.telemetry.metrics import METRICS
@@ -100,15 +99,9 @@ def refresh(page: str) -> str:
     """``page`` with each table between its marks written anew. ``ValueError`` without the marks."""
     for name, table in TABLES.items():
         begin, end = f"<!-- {name}: written by `make docs` -->\n", f"<!-- end of {name} -->\n"
-        head, found_begin, rest = page.partition(begin)
-        _, found_end, tail = rest.partition(end)
-        if not found_begin or not found_end:
-            raise ValueError(f"the page has lost the marks of the table {name!r}")
-        page = f"{head}{begin}\n{table()}\n\n{end}{tail}"
+        page = replace_between(page, begin, end, f"{table()}\n")
     return page
 
 
 if __name__ == "__main__":
-    for argument in sys.argv[1:]:
-        file = Path(argument)
-        file.write_text(refresh(file.read_text("utf-8")), "utf-8")
+    refresh_files(refresh)

@@ -1,7 +1,7 @@
 """The tables of ``docs/configuration.md``, printed from the settings. ``make docs`` writes them into the page."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from msgspec import Struct
@@ -32,11 +32,7 @@ def reference() -> str:
 
 def refresh(page: str) -> str:
     """``page`` with the tables between its two marks written anew. ``ValueError`` without the marks."""
-    head, begin, rest = page.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError("the page has lost the marks between which the tables stand")
-    return f"{head}{BEGIN}\n{reference()}\n{END}{tail}"
+    return replace_between(page, BEGIN, END, reference())
 
 
 def _table(name: str, field: Field) -> str:
@@ -80,7 +76,21 @@ def _variables(field: Field, place: str, name: str) -> str:
     return ", ".join(f"`{variable}`" for variable in short or by_path)
 
 
-if __name__ == "__main__":
+def replace_between(page: str, begin: str, end: str, table: str) -> str:
+    """``page`` with ``table`` in place of what stands between its two marks. ``ValueError`` without the marks."""
+    head, found_begin, rest = page.partition(begin)
+    _, found_end, tail = rest.partition(end)
+    if not found_begin or not found_end:
+        raise ValueError(f"the page has lost the marks between which a table stands: {begin.strip()} {end.strip()}")
+    return f"{head}{begin}\n{table}\n{end}{tail}"
+
+
+def refresh_files(refresh: Callable[[str], str]) -> None:
+    """Write each page that the command line names anew."""
     for argument in sys.argv[1:]:
         file = Path(argument)
         file.write_text(refresh(file.read_text("utf-8")), "utf-8")
+
+
+if __name__ == "__main__":
+    refresh_files(refresh)
