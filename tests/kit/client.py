@@ -44,3 +44,15 @@ async def until(is_true: Callable[[], object]) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not is_true():  # noqa: ASYNC110
             await asyncio.sleep(0.001)
+
+
+async def holds_while_paused(exchange: HttpExchange, answer: Recorder, then_bytes: int) -> None:
+    """Pause an endless answer, see that nothing more comes, resume it and see ``then_bytes`` more."""
+    exchange.pause_reading()
+    await asyncio.sleep(0.02)
+    held = len(answer.body)
+    await asyncio.sleep(0.05)
+    assert len(answer.body) == held
+    exchange.resume_reading()
+    await answer.has(held + then_bytes)
+    exchange.cancel()

@@ -1,6 +1,7 @@
 """How often and how long a running gateway asks a provider: attempts, deadlines, and clients that do not wait."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -210,27 +211,25 @@ def test_when_the_client_leaves_a_stream_the_provider_is_left_too(
     assert (line["usage"]["input_tokens"], line["usage"]["output_tokens"]) == tokens
 
 
+def leave_before_the_answer(gateway: Gateway, upstream: ScriptedUpstream, model: str) -> dict[str, Any]:
+    """The log line of a request whose client left while the provider was silent; the provider was left too."""
+    gate = Gate()
+    upstream.answer(raw(gate, SILENCE))
+    name = f"{model}-leaver"
+    with gateway.connect() as client:
+        client.send(chat(headers={**CLIENT_HEADERS, "X-Request-ID": name}, model=model))
+        gate.wait_reached()
+    gate.open()
+    upstream.wait_closed()
+    return gateway.wait_for_line(lambda line: line.get("request_id") == name)
+
+
 def test_when_the_client_leaves_before_the_answer_the_provider_is_left_too(
     gateway: Gateway, upstream: ScriptedUpstream
 ) -> None:
-    gate = Gate()
-    upstream.answer(raw(gate, SILENCE))
-    with gateway.connect() as client:
-        client.send(chat(headers={**CLIENT_HEADERS, "X-Request-ID": "early-leaver"}, model="gpt-test"))
-        gate.wait_reached()
-    gate.open()
-    upstream.wait_closed()
-    line = gateway.wait_for_line(lambda line: line.get("request_id") == "early-leaver")
-    assert line["disconnected"]
+    assert leave_before_the_answer(gateway, upstream, "gpt-test")["disconnected"]
 
 
 def test_a_client_that_left_is_not_asked_for_again(gateway: Gateway, upstream: ScriptedUpstream) -> None:
-    gate = Gate()
-    upstream.answer(raw(gate, SILENCE))
-    with gateway.connect() as client:
-        client.send(chat(headers={**CLIENT_HEADERS, "X-Request-ID": "patient-leaver"}, model="gpt-patient"))
-        gate.wait_reached()
-    gate.open()
-    upstream.wait_closed()
-    assert gateway.wait_for_line(lambda line: line.get("request_id") == "patient-leaver")["attempts"] == 1
+    assert leave_before_the_answer(gateway, upstream, "gpt-patient")["attempts"] == 1
     assert len(upstream.requests) == 1

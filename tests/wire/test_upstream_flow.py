@@ -2,15 +2,17 @@
 
 import asyncio
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from gateway.core.errors import UpstreamBroken, UpstreamError, UpstreamUnreachable
 from gateway.upstream.contract import RawHeaders
+from gateway.upstream.pool import HttpUpstream
 from gateway.upstream.resolve import Resolver
 from gateway.upstream.slots import PoolLimits
-from tests.kit.client import ask, until, upstream_to
+from tests.kit.client import ask, holds_while_paused, until, upstream_to
 from tests.kit.loops import collect_unhandled, on_both_loops
 from tests.kit.peer import OK, Peer, PeerConnection, serve
 from tests.kit.receiver import Recorder
@@ -30,6 +32,18 @@ async def floods(connection: PeerConnection) -> None:
         pass
 
 
+def when_opened(upstream: HttpUpstream, act: Callable[[Any], object]) -> None:
+    """Let ``act`` on a connection come between its opening and its first use."""
+    open_connection = upstream._dialer.open
+
+    async def open_and_act(make_connection: Any) -> Any:
+        connection = await open_connection(make_connection)
+        act(connection)
+        return connection
+
+    upstream._dialer.open = open_and_act  # type: ignore[method-assign]
+
+
 async def streams_and_waits(connection: PeerConnection) -> None:
     await connection.answer(STREAM + b"2\r\nhi\r\n")
     await connection.gone()
@@ -40,14 +54,7 @@ async def test_a_paused_exchange_takes_no_more_bytes_until_it_is_resumed() -> No
     async with Peer(floods) as peer, upstream_to(peer.port) as upstream:
         exchange, answer = ask(upstream, streamed=True)
         await answer.has(1)
-        exchange.pause_reading()
-        await asyncio.sleep(0.01)
-        held = len(answer.body)
-        await asyncio.sleep(0.05)
-        assert len(answer.body) == held
-        exchange.resume_reading()
-        await answer.has(held + SIZE // 16)
-        exchange.cancel()
+        await holds_while_paused(exchange, answer, SIZE // 16)
 
 
 @on_both_loops
@@ -177,14 +184,8 @@ async def test_cancelling_as_soon_as_the_socket_is_there() -> None:
 @on_both_loops
 async def test_cancelling_between_the_connection_and_its_first_use_closes_it() -> None:
     async with Peer(serve()) as peer, upstream_to(peer.port) as upstream:
-        open_connection = upstream._dialer.open
-
-        async def open_then_cancel(make_connection: Any) -> Any:
-            connection = await open_connection(make_connection)
-            asyncio.get_running_loop().call_soon(exchange.cancel)  # comes before the pool is told
-            return connection
-
-        upstream._dialer.open = open_then_cancel  # type: ignore[method-assign]
+        # the cancellation comes before the pool is told
+        when_opened(upstream, lambda _: asyncio.get_running_loop().call_soon(exchange.cancel))
         exchange, answer = ask(upstream)
         await until(lambda: peer.connections)
         await peer.finished()
@@ -195,14 +196,7 @@ async def test_cancelling_between_the_connection_and_its_first_use_closes_it() -
 @on_both_loops
 async def test_a_connection_that_closes_before_its_first_use_was_never_there() -> None:
     async with Peer(serve()) as peer, upstream_to(peer.port) as upstream:
-        open_connection = upstream._dialer.open
-
-        async def open_then_lose(make_connection: Any) -> Any:
-            connection = await open_connection(make_connection)
-            connection.abort()
-            return connection
-
-        upstream._dialer.open = open_then_lose  # type: ignore[method-assign]
+        when_opened(upstream, lambda connection: connection.abort())
         error = await ask(upstream)[1].failed()
         assert type(error) is UpstreamUnreachable
         assert error.nothing_sent
