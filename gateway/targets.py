@@ -9,6 +9,7 @@ from collections.abc import Container, Sequence
 import msgspec
 from msgspec import Struct
 
+from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.errors import UpstreamRefused
 from gateway.core.retry import RetryPolicy
 from gateway.core.routing import Instance, ModelIndex
@@ -85,7 +86,7 @@ class ProviderInstance(Struct, kw_only=True, eq=False):
             return text
         try:
             plain = msgspec.json.encode(msgspec.json.decode(text))
-        except (msgspec.MsgspecError, ValueError, RecursionError):
+        except DECODE_ERRORS:
             return b""
         clean = self.scrub(plain)
         return text if clean == plain else clean

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 from msgspec import Struct
 
+from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.errors import UpstreamRefused
 from gateway.core.types import Capability, DialectName, Header, Model, Secret
 from providers import openai_like
@@ -71,7 +72,7 @@ def read_error(status: int, headers: Mapping[str, str], body: bytes) -> Upstream
 def _decode_error(body: bytes) -> _Error:
     try:
         return _read_error_body(body).error
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except DECODE_ERRORS:
         return _Error()
 
 

@@ -19,6 +19,6 @@ PROVIDER = Provider(
     read_error=openai_like.read_error,
     models_path="/models",
     read_models=openai_like.read_models,
-    observer=openai_like.chat_observer,
+    observer=openai_like.ChatStreamObserver,
     read_summary=openai_like.read_summary,
 )

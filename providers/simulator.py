@@ -97,7 +97,7 @@ PROVIDER = Provider(
         Capability.EMBEDDINGS: Surface(path="/embeddings", dialect=DialectName.OPENAI_EMBEDDINGS),
     },
     read_error=openai_like.read_error,
-    observer=openai_like.chat_observer,
+    observer=openai_like.ChatStreamObserver,
     read_summary=openai_like.read_summary,
     needs_key=False,
     simulate=simulate,

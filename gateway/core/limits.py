@@ -83,6 +83,9 @@ MAX_HELD_ANSWER_CHARS: Final = 8 * MIB
 # OpenRouter lists about 500, the largest hosts a few thousand.
 MAX_LISTED_MODELS: Final = 10_000
 
+# A count of tokens beyond this is a mistake, and adding it up would hide every true one.
+MAX_TOKEN_COUNT: Final = 10**15
+
 # --- flow ---------------------------------------------------------------------------------------------------------
 
 # Unsent bytes to one client before its upstream is paused. 16 KiB costs 8 KiB of memory a stream instead of 50.

@@ -14,6 +14,7 @@ from typing import Annotated, TypeVar
 import msgspec
 from msgspec import Meta, Raw
 
+from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.errors import BadRequest, UnsupportedParameter
 from gateway.core.types import Extra, raw_json
 
@@ -35,8 +36,6 @@ _FOUND = {**_WANTED, "bool": "a boolean"}
 _EXPECTED = re.compile(r"Expected `([^`]+)`(.*?)(?:, got `([^`]+)`)?", re.DOTALL)
 _MISSING = "Object missing required field `"
 _MAX_SHOWN_CHARS = 40
-# Everything msgspec raises for bytes it cannot read; ``ValueError`` is invalid UTF-8 and numbers out of range.
-_MALFORMED = (msgspec.MsgspecError, ValueError, RecursionError)
 
 Decode = Callable[[bytes | Raw], T]
 
@@ -74,7 +73,7 @@ def parse(data: bytes | Raw, decode: Decode[T]) -> T:
     """``decode(data)``; whatever msgspec raises becomes ``FieldError``."""
     try:
         return decode(data)
-    except _MALFORMED as error:
+    except DECODE_ERRORS as error:
         raise _explain(error) from None
 
 
@@ -85,7 +84,7 @@ def take(fields: Fields, name: str, decode: Decode[T]) -> T | None:
         return None
     try:
         return decode(raw)
-    except _MALFORMED as error:
+    except DECODE_ERRORS as error:
         raise _explain(error).within(name) from None
 
 

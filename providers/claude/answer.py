@@ -20,6 +20,7 @@ from typing import ClassVar
 import msgspec
 from msgspec import Raw, Struct
 
+from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.limits import MAX_SSE_EVENT_BYTES
 from gateway.core.types import (
     ContentDelta,
@@ -35,7 +36,6 @@ from gateway.core.types import (
     raw_json,
 )
 from providers.claude.wire import (
-    DECODE_ERRORS,
     FINISH_REASONS,
     NULL,
     CitationPiece,

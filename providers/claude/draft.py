@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
+from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.errors import BadRequest
 from gateway.core.types import ChatRequest, Extra
 from providers.claude.models import Claude
@@ -31,7 +32,7 @@ def read_object(draft: Draft, name: str) -> dict[str, Any]:
     """A field of ``extra`` that must be a JSON object. Raises ``BadRequest``."""
     try:
         return msgspec.json.decode(draft.extra[name], type=dict[str, Any])
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except DECODE_ERRORS:
         raise BadRequest(f"{name!r} must be an object", param=name) from None
 
 

@@ -24,6 +24,7 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Raw
 
+from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.errors import BadRequest, UnsupportedParameter
 from gateway.core.types import ChatRequest, Header, ResponseFormat, Tool, raw_json
 from providers.claude.draft import Draft, JsonObject, read_object, read_text
@@ -89,7 +90,7 @@ def to_wire(request: ChatRequest, model: str, provider: str = "anthropic") -> Pr
     headers: tuple[Header, ...] = (("anthropic-beta", ",".join(draft.betas)),) if draft.betas else ()
     try:
         body = msgspec.json.encode(draft.body)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+    except DECODE_ERRORS as error:
         raise BadRequest(f"the request cannot be written as JSON: {error}") from None
     return ProviderRequest(body, headers, tuple(dict.fromkeys(draft.dropped)))
 
@@ -166,7 +167,7 @@ def _typed(tool: Tool) -> Raw:
         return Raw(b'{"type":"object"}')
     try:
         members = msgspec.json.decode(tool.parameters, type=dict[str, Raw])
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except DECODE_ERRORS:
         raise BadRequest(f"the parameters of tool {tool.name[:64]!r} are not an object", param="tools") from None
     return tool.parameters if "type" in members else raw_json({"type": "object", **members})
 
@@ -174,7 +175,7 @@ def _typed(tool: Tool) -> Raw:
 def _write_strict(draft: Draft, written: JsonObject, schema: Raw) -> Raw:
     try:
         fitted = constrained(schema) if draft.claude.has_structured_output else None
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except DECODE_ERRORS:
         fitted = None
     if fitted is None:
         draft.dropped.append("tools.strict")
@@ -267,7 +268,7 @@ def _fit_schema(draft: Draft, wanted: ResponseFormat, schema: Raw) -> Raw:
     except OpenObjectError:
         reason = f"{draft.provider} needs every object of the schema to name its properties"
         raise UnsupportedParameter(reason, param="response_format") from None
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except DECODE_ERRORS:
         raise BadRequest("the schema is not an object", param="response_format") from None
 
 
@@ -322,7 +323,7 @@ def _write_betas(draft: Draft) -> None:
         return
     try:
         betas = msgspec.json.decode(draft.extra["betas"], type=list[str])
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except DECODE_ERRORS:
         betas = [""]
     if not all(_BETA.fullmatch(beta) for beta in betas):
         raise BadRequest("'betas' must be a list of names", param="betas")

@@ -19,11 +19,11 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct, field
 
+from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.sse import SseDecoder
 from gateway.core.types import Event, Fault, Usage
 from providers.claude.answer import Answer
 from providers.claude.wire import (
-    DECODE_ERRORS,
     NULL,
     CitationPiece,
     InputPiece,

@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct, field
 
+from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.errors import BadRequest, UnsupportedParameter
 from gateway.core.types import (
     Audio,
@@ -195,7 +196,7 @@ def _write_arguments(call: ToolCall, param: str) -> Raw:
     try:
         _read_arguments(text)
         return Raw(text.encode())
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except DECODE_ERRORS:
         raise BadRequest(f"the arguments of tool call {call.id[:64]!r} are not a JSON object", param=param) from None
 
 

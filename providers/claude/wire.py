@@ -6,13 +6,11 @@ Source: platform.claude.com/docs, "Messages" (API reference), "Streaming message
 
 import re
 
-import msgspec
 from msgspec import Raw, Struct
 
+from gateway.core.limits import MAX_TOKEN_COUNT
 from gateway.core.types import Fault, FinishReason, Usage
 from providers.openai_like import clean_message
-
-DECODE_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
 
 FINISH_REASONS = {
     "end_turn": FinishReason.STOP,
@@ -44,7 +42,6 @@ ERROR_STATUS = {
 NULL = Raw(b"null")
 # Counts are kept raw: one that is no sane number must not make the whole answer unreadable.
 _COUNT = re.compile(rb"[0-9]{1,16}")
-_MAX_COUNT = 10**15
 
 
 class _OutputDetails(Struct):
@@ -124,10 +121,10 @@ def read_usage(reported: WireUsage) -> Usage:
 
 
 def _read_count(raw: Raw) -> int | None:
-    """None for what is no whole number from 0 to ``_MAX_COUNT``."""
+    """None for what is no whole number from 0 to ``MAX_TOKEN_COUNT``."""
     text = bytes(raw)
     count = int(text) if _COUNT.fullmatch(text) else None
-    return None if count is None or count > _MAX_COUNT else count
+    return None if count is None or count > MAX_TOKEN_COUNT else count
 
 
 def update_usage(known: WireUsage, news: WireUsage) -> None:

@@ -2,13 +2,12 @@
 
 from providers.openai_like.errors import RETRYABLE_STATUS, clean_message, may_retry, read_error
 from providers.openai_like.models import read_models
-from providers.openai_like.stream import ChatStreamObserver, chat_observer
+from providers.openai_like.stream import ChatStreamObserver
 from providers.openai_like.usage import read_summary, read_usage
 
 __all__ = [
     "RETRYABLE_STATUS",
     "ChatStreamObserver",
-    "chat_observer",
     "clean_message",
     "may_retry",
     "read_error",

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.errors import UpstreamRefused
 from gateway.core.names import is_header_value
 from gateway.core.types import Fault
@@ -48,7 +49,7 @@ def read_error(status: int, headers: Mapping[str, str], body: bytes) -> Upstream
     """An error answer in the OpenAI envelope ``{"error": {message, type, param, code}}`` or a vendor's variant."""
     try:
         decoded = _read_error_body(body)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except DECODE_ERRORS:
         decoded = _ErrorBody()
     envelope = (decoded[0] if decoded else _ErrorBody()) if isinstance(decoded, list) else decoded
     error = envelope.error if isinstance(envelope.error, dict) else {}

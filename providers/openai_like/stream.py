@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.limits import MAX_SSE_EVENT_BYTES
 from gateway.core.types import Fault, Usage
 from providers.openai_like.errors import read_fault
@@ -73,7 +74,6 @@ _DULL = _Glance([_GlancedChoice()])
 
 _read_chunk = msgspec.json.Decoder(_Chunk).decode
 _glance = msgspec.json.Decoder(_Glance).decode
-_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 _EMPTY_VALUES = frozenset((b"null", b'""', b"[]", b"{}"))
 # Members of a delta that carry no part of the answer.
 _SILENT_MEMBERS = frozenset(("role", "name", "obfuscation", "reasoning_details", "provider_specific_fields"))
@@ -118,7 +118,7 @@ class ChatStreamObserver:
             # for all the markers. Several events in one read are no JSON together and are not decided so.
             try:
                 is_dull = _glance(data[6:-2]) == _DULL if data.startswith(b"data: {") else not _has_marker(data)
-            except _UNREADABLE:
+            except DECODE_ERRORS:
                 is_dull = not _has_marker(data)
             if is_dull:
                 return data
@@ -204,11 +204,11 @@ def _decode_chunk(payload: bytes) -> _Chunk:
     usage."""
     try:
         return _read_chunk(payload)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except DECODE_ERRORS:
         pass
     try:
         members = read_members(payload)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except DECODE_ERRORS:
         return _Chunk()
     return _Chunk(usage=members.get("usage"), error=members.get("error"), message=members.get("message"))
 
@@ -240,7 +240,7 @@ def _is_cut(rest: bytes) -> bool:
         return True
     try:
         read_members(payload)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except DECODE_ERRORS:
         return True
     return False
 
@@ -267,7 +267,3 @@ def _has_content(delta: Mapping[str, Raw] | None) -> bool:
     return any(
         name not in _SILENT_MEMBERS and bytes(value) not in _EMPTY_VALUES for name, value in (delta or {}).items()
     )
-
-
-def chat_observer(strip_usage: bool) -> ChatStreamObserver:
-    return ChatStreamObserver(strip_usage)

@@ -10,14 +10,14 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from gateway.core.limits import MAX_TOKEN_COUNT
 from gateway.core.types import Usage
 from providers.contract import Summary
 from providers.openai_like.errors import read_fault
 
 JsonObject = dict[str, Any]
 
-_MAX_COUNT = 10**15
-_Count = Annotated[int, Meta(ge=0, le=_MAX_COUNT)] | None
+_Count = Annotated[int, Meta(ge=0, le=MAX_TOKEN_COUNT)] | None
 
 
 class _Details(Struct):
@@ -83,7 +83,7 @@ def counts_of(members: Mapping[str, object]) -> dict[str, int]:
     return {
         name: int(number)
         for name, number in members.items()
-        if isinstance(number, int | float) and not isinstance(number, bool) and 0 <= number <= _MAX_COUNT
+        if isinstance(number, int | float) and not isinstance(number, bool) and 0 <= number <= MAX_TOKEN_COUNT
         if not name.endswith("_details")
     }
 

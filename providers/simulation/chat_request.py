@@ -11,8 +11,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from gateway.core.decoding import DECODE_ERRORS
 from providers.simulation.directives import Directives
-from providers.simulation.refusals import DECODE_ERRORS, RefusedError, unreadable
+from providers.simulation.refusals import RefusedError, unreadable
 from providers.simulation.schemas import UnsatisfiableError, check_schema
 
 _Probability = Annotated[float, Meta(ge=0, le=1)]

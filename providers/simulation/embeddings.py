@@ -16,9 +16,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from gateway.core.decoding import DECODE_ERRORS
 from providers.simulation import tokens
 from providers.simulation.directives import Directives
-from providers.simulation.refusals import DECODE_ERRORS, RefusedError, unreadable
+from providers.simulation.refusals import RefusedError, unreadable
 
 DEFAULT_DIMENSIONS = 256
 MAX_DIMENSIONS = 3072

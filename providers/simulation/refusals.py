@@ -5,9 +5,6 @@ import re
 import msgspec
 from msgspec import Struct
 
-# What bad input can raise inside msgspec: wrong JSON or types, invalid UTF-8 (a ValueError), too deep nesting.
-DECODE_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
-
 INVALID_REQUEST = "invalid_request_error"
 
 

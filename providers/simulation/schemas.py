@@ -11,7 +11,7 @@ from typing import Any, Literal, Union, cast
 import msgspec
 from msgspec import UNSET, Struct
 
-from providers.simulation.refusals import DECODE_ERRORS
+from gateway.core.decoding import DECODE_ERRORS
 
 TypeName = Literal["string", "number", "integer", "boolean", "object", "array", "null"]
 Number = int | float

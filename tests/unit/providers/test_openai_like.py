@@ -1181,7 +1181,7 @@ def test_any_body_is_a_list_of_models_or_a_value_error(body: bytes) -> None:
 def test_the_observer_of_the_record_strips_as_it_is_told() -> None:
     stream = HELLO + STOP + usage_chunk() + DONE
     for strip_usage in (False, True):
-        observer = openai_like.chat_observer(strip_usage)
+        observer = openai_like.ChatStreamObserver(strip_usage)
         assert (observer.feed(stream) == stream) is not strip_usage
 
 

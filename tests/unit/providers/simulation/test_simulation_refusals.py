@@ -4,7 +4,8 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from providers.simulation.refusals import DECODE_ERRORS, RefusedError, render_error, unreadable
+from gateway.core.decoding import DECODE_ERRORS
+from providers.simulation.refusals import RefusedError, render_error, unreadable
 
 
 class _Inner(Struct, forbid_unknown_fields=True):
