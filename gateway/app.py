@@ -95,6 +95,7 @@ class App:
     # --- life ---
 
     async def start(self, sock: socket.socket) -> None:
+        self._edge.start()
         self._server = await self._loop.create_server(self._edge, sock=sock, backlog=BACKLOG)
         self._discovery.start()
 

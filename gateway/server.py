@@ -4,15 +4,12 @@ Deadlines are kept by one sweep over all connections instead of timers per reque
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Iterator
 from email.utils import formatdate
 
 from aiohttp.web_protocol import RequestHandler
 
-from gateway.call import Call
-from gateway.config.settings import ServerSettings
 from gateway.connection import IDLE, Connection, Shared
-from gateway.core.errors import GatewayError
 from gateway.core.limits import MAX_HEADER_LINE_BYTES, MAX_HEADERS
 
 # How often deadlines are looked at; they fire at most this much late.
@@ -21,16 +18,6 @@ SWEEP_S = 0.25
 
 class Edge(Shared):
     """All connections of one worker. It makes one for each socket that is accepted."""
-
-    def __init__(
-        self,
-        answer: Callable[[Call], Awaitable[None]],
-        error_body: Callable[[GatewayError], bytes],
-        limits: ServerSettings,
-        always_open: Collection[str] = (),
-    ) -> None:
-        super().__init__(answer, error_body, limits, always_open)
-        self._sweep()
 
     def __call__(self) -> RequestHandler:
         return Connection(
@@ -43,6 +30,10 @@ class Edge(Shared):
             max_field_size=MAX_HEADER_LINE_BYTES,
             max_headers=MAX_HEADERS,
         )
+
+    def start(self) -> None:
+        """Begin to look at deadlines; before the first socket is accepted."""
+        self._sweep()
 
     def _sweep(self) -> None:
         now = self.loop.time()
