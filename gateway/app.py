@@ -15,17 +15,30 @@ from collections.abc import Iterator
 
 import uvloop
 
-from gateway.call import Call
 from gateway.config.settings import ProviderSettings, Settings
 from gateway.core.auth import KeyRing
 from gateway.core.errors import NotFound
 from gateway.core.origin import parse_origin
 from gateway.core.proxy import parse_proxy, proxy_for
 from gateway.core.types import Secret
-from gateway.dialects import openai_chat, openai_embeddings, openai_models
+from gateway.core.limits import MAX_PASSED_BODY_BYTES
+from gateway.core.object_ids import IdSealer, sealing_secret
+from gateway.dialects import (
+    anthropic_messages,
+    openai_chat,
+    openai_embeddings,
+    openai_form,
+    openai_json,
+    openai_responses,
+)
 from gateway.discovery import Discovery
-from gateway.endpoints import ENDPOINTS, Access, Action, Endpoint, path_argument
-from gateway.pipeline import Pipeline, Reply
+from gateway.endpoints import ENDPOINTS, Access, Action
+from gateway.forwarding import Forwarding
+from gateway.pipeline import Act, Pipeline
+from gateway.request import Reply, Request
+from gateway.resources.keeping import Keeping
+from gateway.resources.models import Models
+from gateway.resources.passthrough import Passthrough
 from gateway.server import Edge
 from gateway.targets import ProviderInstance, Targets
 from gateway.telemetry.logs import Log
@@ -47,7 +60,18 @@ CUT_SIGNAL = signal.SIGUSR1
 # For cut requests to tell their clients so.
 LAST_WORDS_S = 1.0
 
-DIALECTS = {d.name: d for d in (openai_chat.DIALECT, openai_embeddings.DIALECT)}
+DIALECTS = {
+    dialect.name: dialect
+    for dialect in (
+        openai_chat.DIALECT,
+        openai_responses.DIALECT,
+        openai_embeddings.DIALECT,
+        openai_json.DIALECT,
+        openai_form.DIALECT,
+        anthropic_messages.DIALECT,
+        anthropic_messages.COUNTING,
+    )
+}
 
 
 class App:
@@ -69,21 +93,28 @@ class App:
         self._targets = Targets(list(_instances(settings)), self._metrics)
         self.settlement = Settlement(self._metrics, self.log, loop.call_later)
         self._discovery = Discovery(self._targets, self.log)
-        pipeline = Pipeline(
-            keys=KeyRing(settings.auth.master_key),
+        sealer = IdSealer(sealing_secret(settings.auth.master_key))
+        self._keeping = Keeping(
+            settings.storage,
+            settings.batches,
             targets=self._targets,
-            dialects=DIALECTS,
-            actions={
-                Action.LIST_MODELS: self._list_models,
-                Action.GET_MODEL: self._get_model,
-                Action.LIVE: self._live,
-                Action.READY: self._ready,
-                Action.METRICS: self._scrape,
-            },
+            sealer=sealer,
+            log=self.log,
+            is_shared=settings.server.workers > 1,
+        )
+        forwarding = Forwarding(
+            targets=self._targets,
+            continuity=self._keeping.responses,
+            sealer=sealer,
             wait_for_models=self._discovery.wait_for_first_answers,
             metrics=self._metrics,
-            settlement=self.settlement,
             max_body_bytes=settings.server.max_body,
+        )
+        self._pipeline = pipeline = Pipeline(
+            keys=KeyRing(settings.auth.master_key),
+            dialects=DIALECTS,
+            actions=self._actions(forwarding),
+            settlement=self.settlement,
         )
         probes = [endpoint.path for endpoint in ENDPOINTS if endpoint.access is Access.PUBLIC]
         self._edge = Edge(pipeline.answer, openai_chat.DIALECT.error_body, settings.server, probes)
@@ -92,12 +123,28 @@ class App:
         self._lag_due = loop.time() + LAG_PROBE_S
         self._lag_timer = loop.call_at(self._lag_due, self._probe_lag)
 
+    def _actions(self, forwarding: Forwarding) -> dict[Action, Act]:
+        models = Models(self._targets)
+        return {
+            Action.FORWARD: forwarding.forward,
+            Action.FORWARD_FORM: forwarding.forward_form,
+            Action.COUNT_TOKENS: forwarding.count_tokens,
+            Action.PASS_THROUGH: Passthrough(self._targets, MAX_PASSED_BODY_BYTES).serve,
+            Action.LIST_MODELS: models.list,
+            Action.GET_MODEL: models.get,
+            Action.LIVE: self._live,
+            Action.READY: self._ready,
+            Action.METRICS: self._scrape,
+            **self._keeping.actions(),
+        }
+
     # --- life ---
 
     async def start(self, sock: socket.socket) -> None:
         self._edge.start()
         self._server = await self._loop.create_server(self._edge, sock=sock, backlog=BACKLOG)
         self._discovery.start()
+        self._keeping.start(self._pipeline.answer)
 
     async def drain(self) -> None:
         """Take nothing new and let running requests finish within the grace."""
@@ -117,6 +164,7 @@ class App:
         error that its client understands."""
         self._lag_timer.cancel()
         await self._discovery.stop()
+        await self._keeping.stop()
         cut = self._edge.busy()
         for instance in self._targets.instances.values():
             await instance.upstream.close()
@@ -148,25 +196,15 @@ class App:
 
     # --- answers the gateway gives itself ---
 
-    async def _list_models(self, call: Call, endpoint: Endpoint) -> Reply:
-        return Reply(200, openai_models.model_list(self._targets.index.listing()))
-
-    async def _get_model(self, call: Call, endpoint: Endpoint) -> Reply:
-        requested = path_argument(endpoint, call.path)
-        found = self._targets.index.find(requested)
-        if found is None:
-            raise self._targets.index.unknown(requested)
-        return Reply(200, openai_models.one_model(requested, *found))
-
-    async def _live(self, call: Call, endpoint: Endpoint) -> Reply:
+    async def _live(self, request: Request) -> Reply:
         return Reply(200, b'{"status":"ok"}')
 
-    async def _ready(self, call: Call, endpoint: Endpoint) -> Reply:
+    async def _ready(self, request: Request) -> Reply:
         if self._edge.is_draining:
             return Reply(503, b'{"status":"draining"}')
         return Reply(200, b'{"status":"ready"}')
 
-    async def _scrape(self, call: Call, endpoint: Endpoint) -> Reply:
+    async def _scrape(self, request: Request) -> Reply:
         if not self._settings.metrics.enabled:
             raise NotFound("Metrics are switched off (metrics.enabled).")
         from gateway.telemetry.exposition import render
@@ -190,6 +228,7 @@ class App:
                 "sluice_connections": {(): len(self._edge.connections)},
                 "sluice_refused_connections": {(str(s),): count for s, count in self._edge.refusals.items()},
                 "sluice_slow_readers_cut": {(): self._edge.slow_readers_cut},
+                "sluice_objects_lost": {(): self._keeping.lost_objects},
                 "sluice_log_lines_dropped": {(): self.log.dropped_lines},
             }
         )
@@ -226,6 +265,7 @@ def _instances(settings: Settings) -> Iterator[ProviderInstance]:
             keys=chosen.all_keys,
             headers=tuple(chosen.headers.items()),
             configured_models=chosen.models,
+            base_path=parse_origin(chosen.base_url or provider.base_url).base_path if provider.base_url else "",
         )
 
 

@@ -1,6 +1,7 @@
 """One request and the way to answer it: what the rest of the gateway sees of a client."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 from time import monotonic
 from typing import Protocol
@@ -16,6 +17,9 @@ from gateway.upstream.contract import Exchange
 
 # Larger bodies are written apart from their head instead of being copied behind it.
 _COPY_BELOW_BYTES = 64 * 1024
+
+# Statuses whose answers have no body (RFC 9110, sections 15.3.5 and 15.4.5).
+_BODYLESS = frozenset((204, 304))
 
 _NO_HEADERS: CIMultiDictProxy[str] = CIMultiDictProxy(CIMultiDict())
 _STATUS_LINES = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
@@ -37,8 +41,11 @@ class Line(Protocol):
 
     def abort(self) -> None: ...
 
-    def await_body(self, payload: StreamReader) -> None:
-        """A body is being waited for: the deadline for it runs."""
+    def await_body(self, payload: StreamReader, waited_s: float = 0.0) -> None:
+        """A body is being waited for: the deadline for it runs, and ``waited_s`` of its time are gone."""
+
+    def hold_body(self, payload: StreamReader) -> None:
+        """Nobody reads on: what comes of the body waits, in the end at the client, and no deadline runs."""
 
     def note_body(self, received_bytes: int) -> None: ...
 
@@ -47,6 +54,8 @@ class Line(Protocol):
 
 class Call(Struct):
     """``reply`` answers at once; or ``start`` with the head, ``write`` any number of times and ``end``.
+
+    A body that is not read at once is lost when something is awaited before: ``hold_body`` makes it wait.
 
     ``headers`` given to these are complete header lines. Writing to a client that has left does nothing: the task that
     serves it is being cancelled.
@@ -61,10 +70,14 @@ class Call(Struct):
     keep_alive: bool
     # HTTP/1.0 knows no chunks: a streamed answer ends with the connection
     is_chunked: bool = True
+    # bytes that the answer still owes its ``Content-Length``; None: it has none
+    owed_bytes: int | None = None
+    is_bodyless: bool = False
     bytes_in: int = 0
     bytes_out: int = 0
     status: int = 0
     has_started: bool = False
+    query: str = ""
 
     # --- request ---
 
@@ -97,12 +110,63 @@ class Call(Struct):
             self.bytes_in = len(body)
         return body
 
+    @property
+    def length(self) -> int | None:
+        """The announced length of the request body, 0 when it has none; None: it comes in chunks."""
+        if "Transfer-Encoding" in self.headers:
+            return None
+        # the judge of heads has made sure that this is a plain number
+        return int(self.headers.get("Content-Length", 0))
+
+    def hold_body(self) -> None:
+        """The body will be read later, and something else is awaited before."""
+        if self.payload is not None:
+            self.line.hold_body(self.payload)
+
+    async def body_chunks(self, max_bytes: int) -> AsyncIterator[bytes]:
+        """The body as it comes; whoever takes it slowly makes the client wait, and that time is not counted against
+        the client's deadline. The bytes are as sent: ``Content-Encoding`` is for the reader to judge.
+
+        Raises ``TooLarge``, ``RequestTimeout`` or ``BadRequest``. May be given up and begun anew as long as it has
+        given nothing (``bytes_in`` is 0).
+        """
+        if (self.length or 0) > max_bytes:
+            raise _too_large(max_bytes)
+        line, payload = self.line, self.payload
+        waited_s = 0.0
+        if payload is not None and not payload.is_eof():
+            self._say_continue()
+        while payload is not None:
+            since = monotonic()
+            line.await_body(payload, waited_s)
+            line.note_body(self.bytes_in)
+            try:
+                piece = await payload.readany()
+            except ClientError:
+                raise
+            except Exception as error:
+                raise _malformed(error) from None
+            finally:
+                line.hold_body(payload)
+            waited_s += monotonic() - since
+            if not piece and payload.is_eof():
+                self.payload = payload = None
+                line.end_body()
+            elif self.bytes_in + len(piece) > max_bytes:
+                raise _too_large(max_bytes)
+            elif piece:
+                self.bytes_in += len(piece)
+                yield piece
+
+    def _say_continue(self) -> None:
+        # an HTTP/1.0 client does not know interim answers (RFC 9110, 10.1.1)
+        if "Expect" in self.headers and self.is_chunked:
+            self.line.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+
     async def _collect(self, max_bytes: int) -> bytes:
         line, payload = self.line, self.payload
         assert payload is not None  # a body is read once
-        # an HTTP/1.0 client does not know interim answers (RFC 9110, 10.1.1)
-        if "Expect" in self.headers and self.is_chunked:
-            line.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._say_continue()
         pieces: list[bytes] = []
         received = 0
         line.await_body(payload)
@@ -118,8 +182,7 @@ class Call(Struct):
         except ClientError:
             raise
         except Exception as error:
-            # nothing but the parser's own exceptions (a bad chunk, an early end) comes out of a payload
-            raise BadRequest("The request body is not well-formed HTTP.", detail=type(error).__name__) from None
+            raise _malformed(error) from None
         finally:
             line.end_body()
         raise _too_large(max_bytes)
@@ -152,13 +215,14 @@ class Call(Struct):
             line.send(head)
             line.send(body)
 
-    def start(self, status: int, headers: bytes, first: bytes) -> None:
-        """Begin a streamed answer; ``first`` goes out in the same write as the head."""
+    def start(self, status: int, headers: bytes, first: bytes = b"", length: int | None = None) -> None:
+        """Begin a streamed answer; ``first`` goes out in the same write as the head. A known ``length`` is told, and
+        writing more or fewer bytes breaks the connection. Answers to HEAD, 204 and 304 have no body: what is written
+        to them is left out."""
         self.status = status
         self.has_started = True
+        framing = self._choose_framing(status, length)
         self.headers = _NO_HEADERS  # they have been read, and thousands of streams may be open
-        if not self.is_chunked:
-            self.keep_alive = False
         self.line.send(
             b"%b%b%b%b%b\r\n%b"
             % (
@@ -166,21 +230,38 @@ class Call(Struct):
                 self.line.date_line,
                 b"" if self.keep_alive else b"Connection: close\r\n",
                 headers,
-                b"Transfer-Encoding: chunked\r\n" if self.is_chunked else b"",
+                framing,
                 self._frame(first),
             )
         )
+
+    def _choose_framing(self, status: int, length: int | None) -> bytes:
+        """The header line that says where a streamed answer ends (RFC 9112, section 6.3)."""
+        if self.has_unread_body():
+            self.keep_alive = False
+        self.is_bodyless = self.method == "HEAD" or status in _BODYLESS
+        if self.is_bodyless or length is not None:
+            self.is_chunked = False
+            self.owed_bytes = 0 if self.is_bodyless else length
+            # a 204 has no length (RFC 9110, section 8.6)
+            return b"" if length is None or status == 204 else b"Content-Length: %d\r\n" % length
+        if self.is_chunked:
+            return b"Transfer-Encoding: chunked\r\n"
+        self.keep_alive = False
+        return b""
 
     def write(self, data: bytes) -> None:
         """More of a streamed answer; ``data`` is not empty, an empty chunk would end it."""
         self.bytes_out += len(data)
         transport = self.line.transport
         if transport is not None:
-            transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self.is_chunked else data)
+            transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self.is_chunked else self._measure(data))
 
     def end(self, last: bytes = b"") -> None:
         """The streamed answer is over; ``last`` is what belongs to it still."""
         self.line.send(self._frame(last) + (b"0\r\n\r\n" if self.is_chunked else b""))
+        if self.owed_bytes:
+            self.abort()
 
     def abort(self) -> None:
         """Break the connection, so that nothing can take what was sent for a whole answer."""
@@ -188,7 +269,21 @@ class Call(Struct):
 
     def _frame(self, data: bytes) -> bytes:
         self.bytes_out += len(data)
-        return b"%x\r\n%b\r\n" % (len(data), data) if self.is_chunked and data else data
+        if not self.is_chunked:
+            return self._measure(data)
+        return b"%x\r\n%b\r\n" % (len(data), data) if data else data
+
+    def _measure(self, data: bytes) -> bytes:
+        """``data``, if the answer may still have it."""
+        if self.owed_bytes is None:
+            return data
+        if self.is_bodyless or len(data) > self.owed_bytes:
+            if not self.is_bodyless:
+                self.abort()
+            self.bytes_out -= len(data)
+            return b""
+        self.owed_bytes -= len(data)
+        return data
 
     # --- flow ---
 
@@ -202,22 +297,28 @@ class Call(Struct):
 def new_call(line: Line, message: RawRequestMessage, payload: StreamReader) -> Call:
     """The call of a request head that has passed its judge."""
     is_chunked = message.version[1] == 1
-    target: str = message.path
+    path, _, query = message.path.partition("?") if "?" in message.path else (message.path, "", "")
     return Call(
         line,
         payload,
         message.method,
-        target.partition("?")[0] if "?" in target else target,
+        path,
         message.headers,
         monotonic(),
         is_chunked and not message.should_close and may_reuse(message.headers),
         is_chunked,
+        query=query,
     )
 
 
 def status_line(status: int) -> bytes:
     """``HTTP/1.1 200 OK`` and its line end; codes without a registered phrase, such as 529, get a plain one."""
     return _STATUS_LINES.get(status) or b"HTTP/1.1 %d Error\r\n" % status
+
+
+def _malformed(error: Exception) -> BadRequest:
+    """Nothing but the parser's own exceptions (a bad chunk, an early end) comes out of a payload."""
+    return BadRequest("The request body is not well-formed HTTP.", detail=type(error).__name__)
 
 
 def _too_large(max_bytes: int) -> TooLarge:

@@ -10,6 +10,7 @@ Where a connection stands, and how long it may stand there:
     CLOSING  the last answer was given  LINGER_S for the client to have read it, then closed
     HEAD     a head is incomplete       header_timeout: 408
     BODY     a body is incomplete       body_timeout, longer for one that comes at MIN_BODY_BYTES_PER_S: 408
+    HELD     nobody reads the body on   no deadline of its own; the client waits
     BUSY     the answer is being made   no deadline of its own
 
 An answer that the client does not read has write_timeout, longer at the same pace; then the connection is reset.
@@ -58,7 +59,8 @@ IDLE: Final = 0
 CLOSING: Final = 1
 HEAD: Final = 2
 BODY: Final = 3
-BUSY: Final = 4
+HELD: Final = 4
+BUSY: Final = 5
 
 
 class Shared(web.Server):
@@ -103,18 +105,8 @@ class Connection(RequestHandler):
     """One client connection: requests in order, one at a time. A surplus one is told that there are too many."""
 
     __slots__ = (
-        "call",
-        "edge",
-        "exchange",
-        "has_opened",
-        "is_deaf",
-        "is_surplus",
-        "payload",
-        "received",
-        "since",
-        "state",
-        "stuck_since",
-        "unsent",
+        *("call", "edge", "exchange", "has_opened", "is_deaf", "is_surplus"),
+        *("payload", "received", "since", "state", "stuck_since", "unsent"),
     )
 
     def __init__(self, edge: Shared, **options: Any) -> None:
@@ -162,7 +154,7 @@ class Connection(RequestHandler):
                 self.has_opened = True
                 self.enter(HEAD)
         super().data_received(data)
-        if self.state is BODY:
+        if self.payload is not None:
             self._end_broken_body()
         else:
             self.received += len(data)
@@ -228,7 +220,7 @@ class Connection(RequestHandler):
                         self._resume_reading_if_drained()
                         continue
                     # the first bytes may have come before this task has begun
-                    if self.state is BUSY:
+                    if self.state >= HELD:
                         self.enter(IDLE)
                     if self.state is IDLE and edge.is_draining:
                         break
@@ -255,7 +247,7 @@ class Connection(RequestHandler):
                 if self.is_surplus or self.is_deaf or edge.is_draining:
                     call.keep_alive = False
                 await edge.answer(call)
-                self.call = None
+                self.call = self.payload = None
                 if self.is_deaf or not call.keep_alive:
                     self._end(lingers=call.has_unread_body())
                     break
@@ -312,9 +304,14 @@ class Connection(RequestHandler):
     def date_line(self) -> bytes:
         return self.edge.date_line
 
-    def await_body(self, payload: StreamReader) -> None:
+    def await_body(self, payload: StreamReader, waited_s: float = 0.0) -> None:
         self.payload = payload
         self.enter(BODY)
+        self.since -= waited_s
+
+    def hold_body(self, payload: StreamReader) -> None:
+        self.payload = payload
+        self.enter(HELD)
 
     def note_body(self, received_bytes: int) -> None:
         self.received = received_bytes

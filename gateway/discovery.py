@@ -10,7 +10,7 @@ import contextlib
 from gateway.core.errors import GatewayError, UpstreamBroken, place_of
 from gateway.core.limits import MAX_LISTED_MODELS
 from gateway.core.names import is_model_id
-from gateway.relay import PlainRelay
+from gateway.inquiry import ask
 from gateway.targets import ProviderInstance, Targets
 from gateway.telemetry.logs import Log
 
@@ -77,13 +77,7 @@ class Discovery:
         provider = instance.provider
         assert provider.models_path is not None
         assert provider.read_models is not None
-        head = instance.request_heads("GET", provider.models_path)[0]
-        relay = PlainRelay(asyncio.get_running_loop())
-        relay.exchange = instance.upstream.send(head, b"", relay, streamed=False)
-        try:
-            await relay.done
-        finally:
-            relay.exchange.cancel()
+        relay = await ask(instance, "GET", provider.models_path)
         if relay.status != 200:
             raise UpstreamBroken(f"the provider answered {relay.status}")
         try:

@@ -4,18 +4,23 @@ When the client's dialect is the surface's, the body goes up as received but for
 in a stream), and an observer watches the answer. Otherwise the core types stand between the two.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from msgspec import Struct
 
 from gateway.core.edge import HeaderMap
 from gateway.core.errors import BadRequest, NotFound, UpstreamBroken, UpstreamError, UpstreamRefused
-from gateway.core.jsonguard import guarded, replace_model, request_stream_usage
+from gateway.core.jsonguard import guarded, request_stream_usage
 from gateway.core.names import is_header_value
-from gateway.core.types import Event, Fault, Finish, UsageReport
+from gateway.core.types import DialectName, Event, Fault, Finish, UsageReport
 from gateway.dialects.contract import Dialect, Encoder, Envelope
-from gateway.flow import Flow, Translation
-from gateway.targets import ProviderInstance, Target
-from providers.contract import Summary, Translator
+from gateway.flow import Flow, PassFlow, Translation
+from gateway.targets import Door, ProviderInstance, Target
+from providers.contract import Summary, Surface, Translator
 
+# What carries no answer that the gateway could read.
+_PASSED = (DialectName.OPENAI_JSON, DialectName.OPENAI_FORM)
 _MEDIA_TYPES = frozenset(
     (
         *(b"application/json", b"application/json; charset=utf-8"),
@@ -29,13 +34,18 @@ class Plan(Struct):
     through, where bytes are not translated. ``dropped`` names client fields that the provider has no place for."""
 
     target: Target
+    door: Door
     extra_head: bytes
     body: bytes
     is_stream: bool
     strips_usage: bool = False
-    translator: Translator | None = None
+    translator: Translator[Any] | None = None
     encoder: Encoder | None = None
     dropped: tuple[str, ...] = ()
+    # the answer is handed on as it comes, whatever it is
+    is_passed: bool = False
+    # only the first of several keys will do: the account behind it keeps what the request refers to
+    is_bound: bool = False
 
     def forget_request(self) -> None:
         """It will not be sent again."""
@@ -43,13 +53,19 @@ class Plan(Struct):
 
     def request_head(self) -> bytes:
         """The head but for the length of ``body``. Every attempt asks anew: several keys take turns."""
-        return self.target.head() + self.extra_head
+        return self.door.head(self.is_stream, self.is_bound) + self.extra_head
 
     def flow(self) -> Flow:
         """What a streamed answer passes through."""
         if self.translator is not None and self.encoder is not None:
-            return Translation(self.translator.transducer(), self.encoder)
-        return self.target.observe(self.strips_usage)
+            transducer = self.translator.transducer
+            assert transducer is not None  # the conformance kit: a surface that streams has one
+            return Translation(transducer(), self.encoder)
+        observer = self.door.surface.observer
+        if self.is_passed:
+            return PassFlow(self.door.surface.read_summary)
+        assert observer is not None  # the conformance kit: a surface that streams has one
+        return observer(self.strips_usage)
 
     def read_plain(self, body: bytes) -> tuple[bytes, Summary]:
         """The whole answer ``body`` of the provider as the client reads it. Raises ``UpstreamError``."""
@@ -58,7 +74,8 @@ class Plan(Struct):
             summary = _summarise(events, self.target.instance)
             return (self.encoder.stream if self.is_stream else self.encoder.body)(events), summary
         try:
-            summary = self.target.summarise(body)
+            read_summary = self.door.surface.read_summary
+            summary = Summary() if read_summary is None else read_summary(body)
         except ValueError as error:
             raise UpstreamBroken("The provider's answer is not the JSON it should be.", detail=str(error)) from None
         if summary.fault is not None:
@@ -67,6 +84,8 @@ class Plan(Struct):
 
     def content_type(self, given: bytes) -> bytes:
         """Of the client's answer; ``given`` is the provider's."""
+        if self.is_passed:
+            return given if is_header_value(given.decode("latin-1")) else b"application/octet-stream"
         if self.encoder is None and given in _MEDIA_TYPES:
             return given
         if self.encoder is None:
@@ -76,46 +95,88 @@ class Plan(Struct):
 
 
 def make_plan(
-    target: Target, dialect: Dialect, envelope: Envelope, body: bytes, headers: HeaderMap, now: float
+    target: Target,
+    dialect: Dialect,
+    envelope: Envelope,
+    body: bytes,
+    headers: HeaderMap,
+    now: float,
+    new_id: Callable[[], str],
 ) -> Plan:
-    """``headers`` are the client's, ``now`` is a Unix time. Raises ``BadRequest`` or ``NotFound``."""
-    surface = target.surface
-    extra_head = _forwarded(target, headers) if surface.forwarded_headers else b""
-    if surface.dialect is not dialect.name:
-        return _translated(target, dialect, envelope, body, extra_head, now)
+    """``headers`` are the client's, ``now`` is a Unix time, ``new_id`` gives a random word. Raises ``BadRequest`` or
+    ``NotFound``."""
+    door = target.native
+    if door is None:
+        return _translated(target, dialect, envelope, body, headers, now, new_id)
+    surface = door.surface
+    extra_head = _forwarded(door, headers) if surface.forwarded_headers else b""
+    if surface.forwarded_prefixes:
+        extra_head += _forwarded_by_prefix(surface, headers)
     if envelope.model != target.model:
-        body = replace_model(body, target.model)
+        body = dialect.with_model(body, envelope, target.model)
+    dropped: tuple[str, ...] = ()
+    if dialect.without_foreign_thought is not None:
+        own = dialect.without_foreign_thought(body)
+        if own is not body:
+            body, dropped = own, ("reasoning_content",)
     is_stream = envelope.stream is True
     strips_usage = is_stream and surface.asks_stream_usage and not envelope.include_usage
     if strips_usage:
         body = request_stream_usage(body)
-    return Plan(target, extra_head, body, is_stream, strips_usage)
-
-
-def _translated(
-    target: Target, dialect: Dialect, envelope: Envelope, body: bytes, extra_head: bytes, now: float
-) -> Plan:
-    translator = target.surface.translator
-    if translator is None or dialect.decode is None or dialect.encoder is None:
-        raise NotFound(f"Provider {target.instance.name!r} does not offer this endpoint.")
-    request = translator.to_wire(guarded(body, dialect.decode), target.model)
-    encoder = dialect.encoder(envelope.model, envelope.include_usage, int(now))
-    extra = "".join(f"{name}: {value}\r\n" for name, value in request.headers).encode("latin-1")
+    is_passed = surface.observer is None and surface.dialect in _PASSED
     return Plan(
-        target, extra_head + extra, request.body, envelope.stream is True, False, translator, encoder, request.dropped
+        target, door, extra_head, body, is_stream or is_passed, strips_usage, dropped=dropped, is_passed=is_passed
     )
 
 
-def _forwarded(target: Target, headers: HeaderMap) -> bytes:
+def _translated(
+    target: Target,
+    dialect: Dialect,
+    envelope: Envelope,
+    body: bytes,
+    headers: HeaderMap,
+    now: float,
+    new_id: Callable[[], str],
+) -> Plan:
+    assert dialect.decode is not None
+    assert dialect.encoder is not None  # a dialect that cannot be translated has no translating targets
+    request = guarded(body, dialect.decode)
+    door = target.door_for(request)
+    if door is None or door.surface.translator is None:
+        raise NotFound(f"Provider {target.instance.name!r} does not offer this.")
+    translator = door.surface.translator
+    wire = translator.to_wire(request, target.model)
+    extra_head = _forwarded(door, headers) if door.surface.forwarded_headers else b""
+    extra_head += "".join(f"{name}: {value}\r\n" for name, value in wire.headers).encode("latin-1")
+    if dialect.prepare is not None:
+        dialect.prepare(request, envelope, new_id())
+    encoder = dialect.encoder(request, int(now))
+    is_stream = envelope.stream is True and translator.transducer is not None
+    return Plan(target, door, extra_head, wire.body, is_stream, False, translator, encoder, wire.dropped)
+
+
+def _forwarded(door: Door, headers: HeaderMap) -> bytes:
     """The client's headers that go up, and the provider's own values for those the client has not sent."""
     lines = []
-    for name in target.surface.forwarded_headers:
-        value = ", ".join(headers.getall(name, ())) or target.default_headers.get(name)
+    for name in door.surface.forwarded_headers:
+        value = ", ".join(headers.getall(name, ())) or door.default_headers.get(name)
         if not value:
             continue
         if not is_header_value(value):
             raise BadRequest(f"The header {name!r} has characters that no header may have.")
         lines.append(f"{name}: {value}\r\n")
+    return "".join(lines).encode("ascii")
+
+
+def _forwarded_by_prefix(surface: Surface, headers: HeaderMap) -> bytes:
+    """The client's headers whose names begin like those that this surface understands."""
+    lines = []
+    for name, value in headers.items():
+        lower = name.lower()
+        if lower.startswith(surface.forwarded_prefixes) and lower not in surface.forwarded_headers:
+            if not is_header_value(value):
+                raise BadRequest(f"The header {lower[:64]!r} has characters that no header may have.")
+            lines.append(f"{lower}: {value}\r\n")
     return "".join(lines).encode("ascii")
 
 

@@ -6,7 +6,7 @@ import msgspec
 
 from gateway.config.reference import refresh_files, replace_between
 from gateway.core import errors
-from gateway.endpoints import ENDPOINTS
+from gateway.endpoints import ANY, ENDPOINTS
 from gateway.telemetry.metrics import METRICS
 from gateway.telemetry.record import Record
 
@@ -17,10 +17,9 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def endpoints() -> str:
-    rows = []
-    for endpoint in ENDPOINTS:
-        path = endpoint.path + ("{id}" if endpoint.path.endswith("/") else "")
-        rows.append((f"`{endpoint.method} {path}`", endpoint.access.value, endpoint.summary))
+    rows = [
+        (f"`{'any method' if e.method == ANY else e.method} {e.path}`", e.access.value, e.summary) for e in ENDPOINTS
+    ]
     return _table(("endpoint", "access", "what it does"), rows)
 
 

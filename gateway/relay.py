@@ -20,6 +20,9 @@ from gateway.upstream.contract import Exchange, RawHeaders
 
 # How long a provider may take to end its body after it has said that the answer is complete, or has failed.
 END_GRACE_S = 1.0
+# A stream that is silent for so long gets a ping, where its dialect has one: load balancers cut idle connections after
+# 60 s, some after 30.
+PING_S = 15.0
 
 
 class PlainRelay:
@@ -126,12 +129,15 @@ class StreamRelay(PlainRelay):
         self._flow = plan.flow()
         self._has_token = False
         self._end_timer: asyncio.TimerHandle | None = None
+        self._ping_timer: asyncio.TimerHandle | None = None
+        self._has_written = False
         self._write: Callable[[bytes], None] = self._begin
         self.is_stream = False
 
     def response_started(self, status: int, headers: RawHeaders) -> None:
         super().response_started(status, headers)
-        self.is_stream = status < 300 and self.content_type.lower().startswith(b"text/event-stream")
+        is_events = self.content_type.lower().startswith(b"text/event-stream")
+        self.is_stream = status < 300 and (is_events or self._plan.is_passed)
 
     def data_received(self, data: bytes) -> None:
         if not self.is_stream:
@@ -194,19 +200,39 @@ class StreamRelay(PlainRelay):
 
     def close(self) -> None:
         """The attempt is over, however it ended."""
-        if self._end_timer is not None:
-            self._end_timer.cancel()
+        for timer in (self._end_timer, self._ping_timer):
+            if timer is not None:
+                timer.cancel()
 
     def abandon(self) -> None:
         self._note_usage()
 
+    @property
+    def answer_id(self) -> str | None:
+        """The provider's id of the answer, where clients may refer to it later."""
+        return self._flow.answer_id
+
     def _begin(self, data: bytes) -> None:
         """The first bytes for the client: the head goes out with them."""
         self._write = self._call.write
+        # in a stream that is forwarded as it is, the provider sends its own
+        if self._dialect.ping and self._plan.encoder is not None:
+            self._write = self._write_between_pings
+            self._ping_timer = self.done.get_loop().call_later(PING_S, self._ping)
         self._call.start(200, self._head(self._plan, self._record, self.content_type), data)
         # from here on nothing is sent again: a long prompt need not stay in memory while its answer streams
         self._plan.forget_request()
         self.headers = ()
+
+    def _write_between_pings(self, data: bytes) -> None:
+        self._has_written = True
+        self._call.write(data)
+
+    def _ping(self) -> None:
+        if not self._has_written and not self._call.line.writing_paused:
+            self._call.write(self._dialect.ping)
+        self._has_written = False
+        self._ping_timer = self.done.get_loop().call_later(PING_S, self._ping)
 
     def _take_fault(self, fault: Fault, out: bytes) -> None:
         instance = self._plan.target.instance
@@ -237,8 +263,15 @@ class StreamRelay(PlainRelay):
         if isinstance(error, UpstreamError) and error.source == "upstream":
             error.provider = self._plan.target.instance.name
         self._note_error(error)
-        self._call.end(self._dialect.error_event(error))
+        self._call.end(self._failure(error) or self._dialect.error_event(error))
         self.done.set_result(None)
+
+    def _failure(self, error: GatewayError) -> bytes:
+        """How the encoder ends a stream that broke off, if it knows better than its dialect in general."""
+        encoder = self._plan.encoder
+        if encoder is None or not self._dialect.tells_failure:
+            return b""
+        return encoder.stream([Fault(error.message, error.status, error.code)])
 
     def _note_usage(self) -> None:
         self._record.usage, self._record.finish_reason = self._flow.usage, self._flow.finish_reason

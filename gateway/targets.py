@@ -5,22 +5,27 @@ the hot path then only looks it up.
 """
 
 from collections.abc import Container, Sequence
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
 
 from gateway.core.decoding import DECODE_ERRORS
-from gateway.core.errors import UpstreamRefused
+from gateway.core.errors import BadRequest, UpstreamRefused
 from gateway.core.retry import RetryPolicy
 from gateway.core.routing import Instance, ModelIndex
-from gateway.core.types import Capability, Model, Secret
+from gateway.core.types import Capability, ChatRequest, DialectName, Model, Secret
+from gateway.endpoints import Endpoint
 from gateway.telemetry.metrics import Metrics, Series
 from gateway.telemetry.record import OTHER_MODEL
 from gateway.upstream.contract import Upstream
-from providers.contract import Provider, StreamObserver, Summary, Surface
+from providers.contract import Provider, Surface
 
 # Some sites turn away whoever does not say who they are, and an answer that is forwarded must come unpacked.
 _OWN_HEADERS = {"user-agent": "sluice", "accept-encoding": "identity"}
+
+# What the gateway answers itself where the provider does not.
+_ESTIMATED = (Capability.COUNT_TOKENS,)
 
 # Targets of unlisted models are made from client text; they are kept only up to this many.
 MAX_TARGETS = 4096
@@ -36,6 +41,8 @@ class ProviderInstance(Struct, kw_only=True, eq=False):
     keys: tuple[Secret, ...] = ()
     headers: tuple[tuple[str, Secret], ...] = ()
     configured_models: tuple[str, ...] = ()
+    # the path of the base URL, behind which all its paths stand
+    base_path: str = ""
     turn: int = 0
     # how requests to it have ended: "ok", "status_429", "timeout_stall", ...
     outcomes: dict[str, int] = {}
@@ -50,7 +57,7 @@ class ProviderInstance(Struct, kw_only=True, eq=False):
         """One request head per key; one without credentials when there is no key. ``without`` names headers that are
         added per request instead."""
         static = [(name, value) for name, value in self.static_headers().items() if name not in without]
-        if method == "POST":
+        if method == "POST" and "content-type" not in without:
             static.append(("content-type", "application/json"))
         credentials = [self.provider.auth(key) for key in self.keys] or [()]
         return tuple(self.upstream.request_head(method, path, [*auth, *static]) for auth in credentials)
@@ -59,6 +66,10 @@ class ProviderInstance(Struct, kw_only=True, eq=False):
         """What every request carries, by lower-case name. The operator's word stands above the provider's and ours."""
         given = [*self.provider.headers, *((name, value.reveal()) for name, value in self.headers)]
         return _OWN_HEADERS | {name.lower(): value for name, value in given}
+
+    def relative_path(self, path: str) -> str:
+        """``path`` behind the base URL. Clients write the base URL's own path once more, as in ``/p/openai/v1/...``."""
+        return path.removeprefix(self.base_path) if path.startswith(f"{self.base_path}/") else path
 
     def next_turn(self) -> int:
         """Keys take turns."""
@@ -113,35 +124,62 @@ class ProviderInstance(Struct, kw_only=True, eq=False):
         return error
 
 
-class Target:
-    """One model of one instance, ready to be asked through one surface."""
+class Door:
+    """One surface of one instance, ready to be asked for one model: the request heads, with credentials in them."""
 
-    __slots__ = ("_heads", "default_headers", "instance", "model", "reply_headers", "series", "surface")
+    __slots__ = ("_heads", "_stream_heads", "_turn", "default_headers", "surface")
 
-    def __init__(self, instance: ProviderInstance, surface: Surface, model: str, series: Series) -> None:
-        self.instance = instance
+    def __init__(self, instance: ProviderInstance, surface: Surface, model: str) -> None:
         self.surface = surface
+        self._turn = instance.next_turn
+        self._heads = _heads(instance, surface, surface.path, model)
+        self._stream_heads = self._heads
+        if surface.stream_path:
+            self._stream_heads = _heads(instance, surface, surface.stream_path, model)
+        forwarded = surface.forwarded_headers
+        self.default_headers = {n: value for n, value in instance.static_headers().items() if n in forwarded}
+
+    def head(self, is_stream: bool, is_bound: bool) -> bytes:
+        """``is_bound``: with the first of several keys, not with the next in turn."""
+        heads = self._stream_heads if is_stream else self._heads
+        return heads[0] if is_bound or len(heads) == 1 else heads[self._turn() % len(heads)]
+
+
+def _heads(instance: ProviderInstance, surface: Surface, path: str, model: str) -> tuple[bytes, ...]:
+    # what a model id may hold beside these would mean something else in a path
+    path = path.replace("{model}", quote(model, safe="/:@~+"))
+    return instance.request_heads("POST", path, without=surface.forwarded_headers)
+
+
+class Target:
+    """One model of one instance for clients of one dialect. ``native`` is the surface that speaks this dialect, and
+    without one ``translating`` are those that a translator leads to, best first."""
+
+    __slots__ = ("instance", "model", "native", "reply_headers", "series", "translating")
+
+    def __init__(
+        self, instance: ProviderInstance, surfaces: Sequence[Surface], dialect: DialectName, model: str, series: Series
+    ) -> None:
+        self.instance = instance
         self.model = model
         self.series = series
-        forwarded = surface.forwarded_headers
-        self._heads = instance.request_heads("POST", surface.path, without=forwarded)
-        self.default_headers = {n: value for n, value in instance.static_headers().items() if n in forwarded}
+        able = [surface for surface in surfaces if surface.serves is None or surface.serves(model)]
+        native = next((surface for surface in able if surface.dialect is dialect), None)
+        self.native = None if native is None else Door(instance, native, model)
+        self.translating = tuple(
+            Door(instance, surface, model)
+            for surface in (able if native is None else ())
+            if surface.translator is not None
+        )
         self.reply_headers = f"X-Sluice-Provider: {instance.name}\r\nX-Sluice-Model: {model}\r\n".encode()
 
-    def head(self) -> bytes:
-        heads = self._heads
-        return heads[0] if len(heads) == 1 else heads[self.instance.next_turn() % len(heads)]
-
-    def observe(self, strip_usage: bool) -> StreamObserver:
-        observer = self.instance.provider.observer
-        assert observer is not None  # the conformance kit: a surface without translator has one
-        return observer(strip_usage)
-
-    def summarise(self, body: bytes) -> Summary:
-        """``ValueError`` when ``body`` is not what this surface answers."""
-        read_summary = self.instance.provider.read_summary
-        assert read_summary is not None  # the conformance kit: a surface without translator has one
-        return read_summary(body)
+    def door_for(self, request: object) -> Door | None:
+        """The translating surface for a request; only the preferences of chat surfaces look into it."""
+        for door in self.translating:
+            suits = door.surface.suits
+            if suits is None or not isinstance(request, ChatRequest) or suits(request, self.model):
+                return door
+        return None
 
 
 class Targets:
@@ -151,14 +189,15 @@ class Targets:
         self.instances = {instance.name: instance for instance in instances}
         self._metrics = metrics
         self._models: dict[str, tuple[Model, ...] | None] = {i.name: _known_models(i) for i in instances}
-        self._cache: dict[tuple[Capability, str], Target] = {}
+        self._cache: dict[tuple[str, str], Target] = {}
         self.index = self._build_index()
 
     def _build_index(self) -> ModelIndex:
         return ModelIndex(
             Instance(
                 name,
-                frozenset(instance.provider.surfaces),
+                # tokens can be estimated for every chat
+                frozenset((*instance.provider.surfaces, *_ESTIMATED)),
                 self._models[name],
                 is_fixed=bool(instance.configured_models or instance.provider.models),
             )
@@ -171,21 +210,26 @@ class Targets:
         self.index = self._build_index()
         self._cache.clear()
 
-    def find(self, requested: str, capability: Capability, endpoint: str) -> Target:
+    def find(self, requested: str, endpoint: Endpoint) -> Target:
         """Raises ``ModelNotFound`` or ``BadRequest``."""
-        target = self._cache.get((capability, requested))
+        target = self._cache.get((endpoint.name, requested))
         if target is None:
-            target = self._make(requested, capability, endpoint)
+            target = self._make(requested, endpoint)
         return target
 
-    def _make(self, requested: str, capability: Capability, endpoint: str) -> Target:
+    def _make(self, requested: str, endpoint: Endpoint) -> Target:
+        capability = endpoint.capability
+        assert capability is not None  # whoever asks for a target has an endpoint that needs one
         route = self.index.resolve(requested, capability)
         instance = self.instances[route.instance]
         label = route.model if route.is_listed else OTHER_MODEL
-        series = self._metrics.series(endpoint, instance.name, label)
-        target = Target(instance, instance.provider.surfaces[capability], route.model, series)
+        series = self._metrics.series(endpoint.name, instance.name, label)
+        surfaces = instance.provider.surfaces.get(capability, ())
+        target = Target(instance, surfaces, endpoint.dialect, route.model, series)
+        if target.native is None and not target.translating and capability not in _ESTIMATED:
+            raise BadRequest(f"Provider {instance.name!r} does not offer {endpoint.path}.", param="model")
         if len(self._cache) < MAX_TARGETS:
-            self._cache[capability, requested] = target
+            self._cache[endpoint.name, requested] = target
         return target
 
 

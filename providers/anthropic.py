@@ -14,6 +14,8 @@ from gateway.core.errors import UpstreamRefused
 from gateway.core.types import Capability, DialectName, Header, Model, Secret
 from providers import openai_like
 from providers.claude.answer import read_answer
+from providers.claude.counting import count_to_wire, read_counting, read_counting_summary
+from providers.claude.observer import MessagesStreamObserver, read_messages_summary
 from providers.claude.request import to_wire
 from providers.claude.stream import MessagesTransducer
 from providers.claude.wire import ERROR_STATUS
@@ -21,6 +23,13 @@ from providers.contract import Provider, Surface, Translator, bearer
 
 _OAUTH_PREFIX = "sk-ant-oat"
 _OAUTH_BETA = "oauth-2025-04-20"
+# What a client says about itself and its session, beside all that begins with ``anthropic-``.
+_FORWARDED = (
+    "anthropic-beta",
+    "anthropic-version",
+    "anthropic-dangerous-direct-browser-access",
+    "x-claude-code-session-id",
+)
 
 
 def auth(key: Secret) -> tuple[Header, ...]:
@@ -98,11 +107,26 @@ PROVIDER = Provider(
     auth=auth,
     headers=(("anthropic-version", "2023-06-01"),),
     surfaces={
-        Capability.CHAT: Surface(
-            path="/messages",
-            dialect=DialectName.ANTHROPIC_MESSAGES,
-            translator=Translator(to_wire, read_answer, MessagesTransducer),
-            forwarded_headers=("anthropic-beta", "anthropic-version"),
+        Capability.CHAT: (
+            Surface(
+                path="/messages",
+                dialect=DialectName.ANTHROPIC_MESSAGES,
+                translator=Translator(to_wire, read_answer, MessagesTransducer),
+                observer=MessagesStreamObserver,
+                read_summary=read_messages_summary,
+                forwarded_headers=_FORWARDED,
+                forwarded_prefixes=("anthropic-",),
+            ),
+        ),
+        Capability.COUNT_TOKENS: (
+            Surface(
+                path="/messages/count_tokens",
+                dialect=DialectName.ANTHROPIC_COUNTING,
+                translator=Translator(count_to_wire, read_counting),
+                read_summary=read_counting_summary,
+                forwarded_headers=_FORWARDED,
+                forwarded_prefixes=("anthropic-",),
+            ),
         ),
     },
     read_error=read_error,

@@ -1,13 +1,14 @@
 """What a provider is: a frozen record plus at most a few pure functions.
 
-A provider's file holds one ``PROVIDER`` record. Each capability it offers is a ``Surface``: a path and the dialect
-spoken there. When the client's dialect is the surface's, bytes are forwarded and a ``StreamObserver`` watches them;
-otherwise the surface's ``Translator`` turns the core types into the provider's bytes and back.
+A provider's file holds one ``PROVIDER`` record. Each capability it offers is reached through one ``Surface`` or
+several: a path and the dialect spoken there. When the client's dialect is a surface's, bytes are forwarded and a
+``StreamObserver`` watches them; otherwise a surface's ``Translator`` turns the core types into the provider's bytes and
+back.
 """
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -26,11 +27,17 @@ from gateway.core.types import (
     Usage,
 )
 
+R = TypeVar("R")
+
 # --- watching bytes of the client's own dialect -------------------------------------------------------------------
 
 
 class StreamObserver(Protocol):
     """Watches a stream it must not change. After every ``feed`` its members hold the best known so far."""
+
+    # the answer's own id, where clients may refer to it later
+    @property
+    def answer_id(self) -> str | None: ...
 
     usage: Usage | None
     finish_reason: str | None
@@ -48,11 +55,12 @@ class StreamObserver(Protocol):
 
 class Summary(Struct):
     """What a plain answer of the client's own dialect says about itself. ``fault``: it is an error in spite of its
-    status."""
+    status. ``answer_id``: its own id, where clients may refer to it later."""
 
     usage: Usage | None = None
     finish_reason: str | None = None
     fault: Fault | None = None
+    answer_id: str | None = None
 
 
 # --- translating --------------------------------------------------------------------------------------------------
@@ -68,6 +76,8 @@ class ProviderRequest(Struct):
     dropped: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not self.dropped:
+            return
         names = [name if _PLAIN_NAME.fullmatch(name) else "?" for name in self.dropped[:MAX_NAMED_FIELDS]]
         if (unnamed := len(self.dropped) - len(names)) > 0:
             names.append(f"{unnamed} more")
@@ -91,28 +101,43 @@ class Transducer(Protocol):
         """The provider's stream ended; a missing terminator becomes a ``Fault`` here."""
 
 
-class Translator(Struct, frozen=True):
-    """The three pure functions between the core types and one provider's chat surface.
+class Translator(Struct, Generic[R], frozen=True):
+    """The pure functions between the core types and one surface of a provider.
 
     ``to_wire(request, model)`` raises ``UnsupportedParameter`` or ``BadRequest``. ``read_answer(body)`` gives the
-    events of a plain answer, last a ``Finish`` or ``Fault``, and never raises.
+    events of a plain answer, last a ``Finish`` or ``Fault``, and never raises. A surface that never streams has no
+    ``transducer``. Token counting answers with a ``UsageReport``, embeddings with a ``Vector`` for each input.
     """
 
-    to_wire: Callable[[ChatRequest, str], ProviderRequest]
+    to_wire: Callable[[R, str], ProviderRequest]
     read_answer: Callable[[bytes], list[Event]]
-    transducer: Callable[[], Transducer]
+    transducer: Callable[[], Transducer] | None = None
 
 
-class Surface(Struct, frozen=True):
-    """One native endpoint of a provider. ``path`` follows the base URL."""
+class Surface(Struct, frozen=True, kw_only=True):
+    """One native endpoint of a provider. ``path`` follows the base URL; ``{model}`` in it stands for the model's id.
+
+    A client of the same dialect gets through byte for byte: ``observer(strip_usage)`` and ``read_summary(body)`` watch
+    the answer. All others are served through the ``translator``. Of several surfaces with a translator the first is
+    taken that ``suits(request, model)``.
+    """
 
     path: str
     dialect: DialectName
-    translator: Translator | None = None
+    # where streams are asked for, when it is another path
+    stream_path: str = ""
+    translator: Translator[Any] | None = None
+    observer: Callable[[bool], StreamObserver] | None = None
+    read_summary: Callable[[bytes], Summary] | None = None
+    # models that this surface does not know; None: it knows all
+    serves: Callable[[str], bool] | None = None
+    suits: Callable[[ChatRequest, str], bool] | None = None
     # must a stream be asked for its usage with ``stream_options.include_usage``?
     asks_stream_usage: bool = False
-    # request headers of the client that go up unchanged (lower case); all others stay here
+    # request headers of a client of the same dialect that go up unchanged (lower case), by name and by how they begin;
+    # all others stay here
     forwarded_headers: tuple[str, ...] = ()
+    forwarded_prefixes: tuple[str, ...] = ()
 
 
 def bearer(key: Secret) -> tuple[Header, ...]:
@@ -124,21 +149,18 @@ class Provider(Struct, frozen=True, kw_only=True):
     """Everything the gateway knows of a provider type.
 
     ``read_error(status, headers, body)`` maps an error answer; ``headers`` are lower-cased. ``read_models(body)`` reads
-    the answer of ``models_path`` (``ValueError`` when it is none); ``observer(strip_usage)`` and ``read_summary(body)``
-    watch answers of OpenAI-shaped surfaces.
+    the answer of ``models_path`` (``ValueError`` when it is none).
     """
 
     name: str
     title: str
     base_url: str
-    surfaces: Mapping[Capability, Surface]
+    surfaces: Mapping[Capability, tuple[Surface, ...]]
     read_error: Callable[[int, Mapping[str, str], bytes], UpstreamRefused]
     auth: Callable[[Secret], tuple[Header, ...]] = bearer
     headers: tuple[Header, ...] = ()
     models_path: str | None = None
     read_models: Callable[[bytes], list[Model]] | None = None
-    observer: Callable[[bool], StreamObserver] | None = None
-    read_summary: Callable[[bytes], Summary] | None = None
     needs_key: bool = True
     # a provider inside the gateway has no network: it answers a request body with a script
     simulate: "Callable[[Capability, bytes], Script] | None" = None

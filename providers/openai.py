@@ -1,24 +1,28 @@
 """OpenAI. API reference: platform.openai.com/docs/api-reference."""
 
-from gateway.core.types import Capability, DialectName
+from msgspec.structs import replace
+
+from gateway.core.types import Capability
 from providers import openai_like
-from providers.contract import Provider, Surface
+from providers.contract import Provider
+from providers.openai_like.media import OPENAI_MEDIA, forwarded_surfaces
+from providers.openai_like.responses import CHAT_HEADERS, counting_surface, responses_surface
+from providers.openai_like.responses_families import speaks_chat
 
 PROVIDER = Provider(
     name="openai",
     title="OpenAI",
     base_url="https://api.openai.com/v1",
     surfaces={
-        Capability.CHAT: Surface(
-            path="/chat/completions",
-            dialect=DialectName.OPENAI_CHAT,
-            asks_stream_usage=True,
+        Capability.CHAT: (
+            responses_surface("openai"),
+            replace(openai_like.chat_surface(forwarded_headers=CHAT_HEADERS), serves=speaks_chat),
         ),
-        Capability.EMBEDDINGS: Surface(path="/embeddings", dialect=DialectName.OPENAI_EMBEDDINGS),
+        Capability.COUNT_TOKENS: (counting_surface("openai"),),
+        Capability.EMBEDDINGS: (openai_like.embeddings_surface(),),
+        **forwarded_surfaces(*OPENAI_MEDIA),
     },
     read_error=openai_like.read_error,
     models_path="/models",
     read_models=openai_like.read_models,
-    observer=openai_like.ChatStreamObserver,
-    read_summary=openai_like.read_summary,
 )

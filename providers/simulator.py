@@ -8,9 +8,9 @@ delays and failures are asked for with the field ``simulate``, is in ``docs/simu
 import hashlib
 from collections.abc import Callable
 
-from gateway.core.types import Capability, DialectName, Model
+from gateway.core.types import Capability, Model
 from providers import openai_like
-from providers.contract import Provider, Script, Surface
+from providers.contract import Provider, Script
 from providers.simulation.chat_answer import read_conversation, write_answers
 from providers.simulation.chat_request import read_chat
 from providers.simulation.chat_wire import Reply, event_stream, plain_body
@@ -93,12 +93,10 @@ PROVIDER = Provider(
     title="Simulator",
     base_url="",
     surfaces={
-        Capability.CHAT: Surface(path="/chat/completions", dialect=DialectName.OPENAI_CHAT, asks_stream_usage=True),
-        Capability.EMBEDDINGS: Surface(path="/embeddings", dialect=DialectName.OPENAI_EMBEDDINGS),
+        Capability.CHAT: (openai_like.chat_surface(),),
+        Capability.EMBEDDINGS: (openai_like.embeddings_surface(),),
     },
     read_error=openai_like.read_error,
-    observer=openai_like.ChatStreamObserver,
-    read_summary=openai_like.read_summary,
     needs_key=False,
     simulate=simulate,
     models=tuple(Model(id=name, created=YEAR_2026, owned_by="simulator") for name in (*CHAT_MODELS, *EMBEDDING_MODELS)),

@@ -1,6 +1,7 @@
 """What only shows when settings are seen together: an open door, a provider without its key, a loop."""
 
 import ipaddress
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
@@ -121,7 +122,7 @@ def asks_for_key(record: Provider, base_url: str | None) -> bool:
 
 def _judge_path(place: str, provider: ProviderSettings, record: Provider) -> Iterator[Verdict]:
     path = parse_origin(provider.base_url).base_path if provider.base_url else ""
-    for surface in record.surfaces.values():
+    for surface in itertools.chain.from_iterable(record.surfaces.values()):
         if path.endswith(surface.path):
             yield Verdict(f"{place}.base_url", f"Sluice adds {surface.path} itself; leave it out")
 

@@ -21,6 +21,7 @@ Address = Annotated[str, Meta(extra={"unit": "address"})]
 SecretAddress = Annotated[Secret, Meta(extra={"unit": "address"})]
 HeaderValue = Annotated[Secret, Meta(extra={"unit": "header"})]
 BodySize = Annotated[int, Meta(ge=KIB, le=1024 * MIB, extra={"unit": "size"})]
+FileSize = Annotated[int, Meta(ge=KIB, le=16 * 1024 * MIB, extra={"unit": "size"})]
 
 
 class ServerSettings(Struct, frozen=True, kw_only=True):
@@ -116,11 +117,39 @@ class LogSettings(Struct, frozen=True, kw_only=True):
     ] = "info"
 
 
+class StorageSettings(Struct, frozen=True, kw_only=True):
+    """Where the gateway keeps what clients ask it to keep: responses, conversations, files, batches."""
+
+    type: Annotated[Literal["sqlite"], Meta(description="The kind of store; `sqlite` is one file on this machine.")] = (
+        "sqlite"
+    )
+    path: Annotated[
+        str,
+        Meta(
+            description="The database file; contents of files stand beside it in `files/`. Made when first needed.",
+        ),
+    ] = "data/sluice.db"
+    max_file: Annotated[
+        FileSize, Meta(description="Largest file a client may upload; a larger one is answered 413.")
+    ] = 512 * MIB
+    ttl: Annotated[PositiveSeconds, Meta(description="How long a stored response is kept.")] = 30 * 86400.0
+
+
+class BatchSettings(Struct, frozen=True, kw_only=True):
+    """The batches that the gateway runs itself."""
+
+    concurrency: Annotated[
+        int, Meta(ge=1, le=1000, description="Requests of batches that one worker sends at the same time.")
+    ] = 8
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """All of them. The order of ``providers`` decides which instance answers for a model that several have."""
 
     server: ServerSettings = ServerSettings()
     auth: AuthSettings = AuthSettings()
     providers: Mapping[str, ProviderSettings] = {}
+    storage: StorageSettings = StorageSettings()
+    batches: BatchSettings = BatchSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()

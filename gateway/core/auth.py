@@ -14,6 +14,13 @@ from gateway.core.errors import Unauthorized
 from gateway.core.types import Secret
 
 
+# Where clients put a bare key. The first is common to several vendors; the others are those of native SDKs that are
+# pointed at the gateway's passthrough.
+KEY_HEADERS = ("x-api-key", "api-key", "x-goog-api-key")
+# What must not be passed on to anybody: it was meant for this gateway.
+CREDENTIAL_HEADERS = ("authorization", "proxy-authorization", *KEY_HEADERS)
+
+
 class Principal(Struct, frozen=True):
     """Whose request this is. ``name`` is safe to log."""
 
@@ -62,4 +69,6 @@ def read_key(headers: Mapping[str, str]) -> str:
     """The key of a request, empty when there is none. The scheme's case does not matter (RFC 9110, 11.1); another
     scheme is meant for somebody else, a proxy in front of us perhaps."""
     scheme, _, key = headers.get("Authorization", "").partition(" ")
-    return key.strip(" \t") if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+    if scheme.lower() == "bearer":
+        return key.strip(" \t")
+    return next((headers[name] for name in KEY_HEADERS if name in headers), "")

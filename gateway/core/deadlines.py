@@ -7,11 +7,15 @@
 ``stall`` starts anew with every byte. Bytes before the first token (comments, pings, role-only chunks) do not move
 ``first_token``: a provider that only keeps the line warm has not answered.
 
+A request body that comes from the client piece by piece is sent before ``headers`` begins. Meanwhile ``stall`` runs
+while the provider does not read, and no clock at all while it waits for the client: that time is not the provider's.
+
 Nobody sets a timer for one exchange. Whoever carries it stores the time of the last bytes in ``progressed_at`` (one
 assignment a chunk) and a coarse sweep over all exchanges asks ``passed`` where ``at`` has come.
 """
 
 import enum
+import math
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct
@@ -71,9 +75,12 @@ class Deadlines(Struct):
     phase: Phase = _CONNECT
     at: float = _UNKNOWN
     is_paused: bool = False
+    # since when the request's body waits for the client
+    idle_since: float | None = None
 
     def connecting(self, now: float) -> None:
         """Wait for a connection once more: the first one turned out to be stale."""
+        self.expects(now)
         self.phase = _CONNECT
         self.since = now
         self.at = _UNKNOWN
@@ -82,6 +89,31 @@ class Deadlines(Struct):
         """The request is on its way: wait for the response head."""
         self.phase = _HEADERS
         self.since = now
+        self.at = _UNKNOWN
+
+    def sending(self, now: float) -> None:
+        """The request's body comes piece by piece, and the first one is awaited."""
+        self.phase = _STALL
+        self.since = self.progressed_at = now
+        self.idles(now)
+
+    def idles(self, now: float) -> None:
+        """Nothing is asked of the provider until more of the body is there: no clock runs, ``total`` neither."""
+        if self.idle_since is None:
+            self.idle_since = now
+        self.at = _UNKNOWN
+
+    def expects(self, now: float) -> None:
+        """It is the provider's turn again: to read what was sent, or to answer."""
+        if self.idle_since is not None:
+            self.began_at += now - self.idle_since
+            self.idle_since = None
+            self.progressed_at = now
+        self.at = _UNKNOWN
+
+    def moved(self, now: float) -> None:
+        """The provider has read on: the clock of the present phase starts anew."""
+        self.since = self.progressed_at = now
         self.at = _UNKNOWN
 
     def answered(self, now: float) -> None:
@@ -116,6 +148,9 @@ class Deadlines(Struct):
         return Phase.TOTAL if now >= self.began_at + self.timeouts.total else self.phase
 
     def _nearest(self) -> float:
+        if self.idle_since is not None:
+            self.at = math.inf
+            return math.inf
         phase = self.phase
         at = self.began_at + self.timeouts.total
         if not self.is_paused or phase is _CONNECT:

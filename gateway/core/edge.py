@@ -12,7 +12,7 @@ A refusal is answered and the connection closed: once framing is in doubt, no la
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
@@ -32,6 +32,8 @@ class HeaderMap(Protocol):
 
     def __contains__(self, key: object, /) -> bool: ...
 
+    def items(self) -> Iterable[tuple[str, str]]: ...
+
 
 class HeadRefusal(NamedTuple):
     """``status`` to answer with and a public ``reason``, a fixed sentence that repeats nothing of the request."""
@@ -47,7 +49,7 @@ BAD_TARGET = HeadRefusal(400, "The request target must be an absolute path of pr
 BAD_HOST = HeadRefusal(400, "The Host header must name one host.")
 BAD_TRANSFER_ENCODING = HeadRefusal(400, "The only transfer coding is chunked, in HTTP/1.1 and without Content-Length.")
 BAD_CONTENT_LENGTH = HeadRefusal(400, "The Content-Length header must be one decimal number.")
-NO_UPGRADE = HeadRefusal(400, "Protocol upgrades are not offered.")
+NO_UPGRADE = HeadRefusal(400, "Protocol upgrades are not offered, WebSocket included; use plain HTTP/1.1, answers can be streamed as events.")
 BAD_EXPECTATION = HeadRefusal(417, "The only expectation met is 100-continue.")
 
 _HTTP_1_0 = (1, 0)

@@ -1,9 +1,10 @@
 """The error family: everything that can end a request badly.
 
     GatewayError
-    ├─ source client      BadRequest ─ UnsupportedParameter, Unauthorized, NotFound ─ ModelNotFound, MethodNotAllowed,
-    │                     HeadRefused, RequestTimeout, TooLarge, HeadersTooLarge, UnsupportedMedia
-    ├─ source gateway     Overloaded, Internal
+    ├─ source client      BadRequest ─ UnsupportedParameter, PreviousResponseNotFound,
+    │                     Unauthorized, NotFound ─ ModelNotFound, MethodNotAllowed, HeadRefused, RequestTimeout, TooLarge,
+    │                     HeadersTooLarge, UnsupportedMedia
+    ├─ source gateway     Overloaded, StorageUnavailable, Internal
     └─ source upstream    UpstreamError
                           ├─ UpstreamRefused        the provider answered with an error status
                           ├─ UpstreamBroken         the answer broke off or made no sense
@@ -59,6 +60,13 @@ class Overloaded(GatewayError):
     status = 503
 
 
+class StorageUnavailable(GatewayError):
+    """What the gateway keeps for its clients cannot be read or written at the moment."""
+
+    code = "storage_unavailable"
+    status = 503
+
+
 class ClientError(GatewayError):
     source = "client"
 
@@ -74,6 +82,12 @@ class UnsupportedParameter(BadRequest):
     """The target cannot honour a field whose loss would change the answer."""
 
     code = "unsupported_parameter"
+
+
+class PreviousResponseNotFound(BadRequest):
+    """The response that a request continues is not known here."""
+
+    code = "previous_response_not_found"
 
 
 class Unauthorized(ClientError):

@@ -24,9 +24,8 @@ _CONNECTION_FIELDS = frozenset(
         "upgrade",
     )
 )
-# A response to HEAD has no body whatever its head says, and CONNECT has no response at all in this sense: the reader of
-# responses knows neither.
-_METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+# CONNECT has no response at all in this sense, and TRACE would show the credentials to whoever asked for it.
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
 def build_request_head(method: str, target: str, headers: Iterable[tuple[str, str]]) -> bytes:

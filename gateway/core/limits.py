@@ -29,8 +29,21 @@ MAX_MESSAGES: Final = 16_384
 MAX_MESSAGE_PARTS: Final = 4_096
 # OpenAI takes 128 tools; with many MCP servers behind one agent some hundred occur elsewhere.
 MAX_TOOLS: Final = 2_048
+# Texts in one request for embeddings: OpenAI takes 2,048, servers of one's own more.
+MAX_EMBEDDING_INPUTS: Final = 16_384
 # OpenAI takes 4 stop sequences, Gemini 5, others do not say.
 MAX_STOP_SEQUENCES: Final = 64
+# A body that is passed through is never held, so this only ends what has no end: no provider takes files this large.
+MAX_PASSED_BODY_BYTES: Final = 16 * 1024 * MIB
+# What is sent to change an object that is kept: metadata, a few items.
+MAX_SMALL_BODY_BYTES: Final = MIB
+# OpenAI takes 20 items at once, and 16 pairs of metadata of 64 and 512 characters.
+MAX_ITEMS_AT_ONCE: Final = 20
+MAX_METADATA_BYTES: Final = 16 * KIB
+# The longest name that usual file systems have.
+MAX_FILENAME_CHARS: Final = 255
+# Lists are asked for with four or five parameters.
+MAX_QUERY_PARAMETERS: Final = 32
 # OpenAI accepts 512 in X-Client-Request-Id; 128 still holds a W3C trace id and a UUID together.
 MAX_REQUEST_ID_CHARS: Final = 128
 # A body that arrives more slowly than this is an attack on sockets, not a slow line: GPRS did 4 KiB/s.
@@ -54,6 +67,8 @@ MAX_SURPLUS_CONNECTIONS: Final = 64
 
 # Head and body up to this size are joined for one write; a longer body is not copied for the sake of one system call.
 MAX_JOINED_REQUEST_BYTES: Final = 64 * KIB
+# A provider inside the gateway reads an upload only when it is whole: it is a test's stand-in, not a file store.
+MAX_SIMULATED_UPLOAD_BYTES: Final = 32 * MIB
 
 # --- what an upstream may send ------------------------------------------------------------------------------------
 
@@ -69,6 +84,8 @@ MAX_CACHED_HOSTS: Final = 256
 MAX_ADDRESSES: Final = 16
 # The largest plain answer we hold in memory: a long completion is under 1 MiB, base64 images reach 20 MiB.
 MAX_UPSTREAM_BODY_BYTES: Final = 64 * MIB
+# Of an answer that is passed through unread, so much is looked at for its usage: scores and texts, no pictures.
+MAX_OBSERVED_BODY_BYTES: Final = MIB
 # An error body is read for its message only.
 MAX_ERROR_BODY_BYTES: Final = 256 * KIB
 # One server-sent event. Image chunks are the largest real ones (about 2 MiB of base64).
@@ -85,6 +102,44 @@ MAX_LISTED_MODELS: Final = 10_000
 
 # A count of tokens beyond this is a mistake, and adding it up would hide every true one.
 MAX_TOKEN_COUNT: Final = 10**15
+
+# --- what the gateway keeps for its clients ------------------------------------------------------------------------
+
+# A provider's own id of a file, batch or conversation: real ones have 20 to 60 characters, resource names of clouds
+# 120. Sealed, it must still fit into a path segment.
+MAX_NATIVE_ID_CHARS: Final = 160
+# Objects in one answer to a list request; OpenAI gives 100 at most, of files 10,000.
+MAX_LISTED_OBJECTS: Final = 10_000
+# Stored answers that one request may build on; the longest agent sessions have some thousand turns.
+MAX_RESPONSE_CHAIN: Final = 2_048
+# Items of one conversation, and result lines of one batch.
+MAX_STORED_ITEMS: Final = 50_000
+# What was promised to be stored and is not written yet: a disk that is slower than this for long is broken.
+MAX_PENDING_STORE_BYTES: Final = 64 * MIB
+# Objects in one transaction: enough to make a commit's cost small, few enough not to hold up other processes.
+MAX_STORED_AT_ONCE: Final = 256
+
+# --- forms (RFC 7578) ---------------------------------------------------------------------------------------------
+
+# RFC 2046, section 5.1.1.
+MAX_BOUNDARY_CHARS: Final = 70
+# OpenAI takes 16 images at once; the other fields of its largest form are about 20.
+MAX_FORM_PARTS: Final = 128
+# The header lines of one part: a field name, a file name, a media type.
+MAX_FORM_HEAD_BYTES: Final = 8 * KIB
+# A form field that is no file: the longest are prompts (32,000 characters).
+MAX_FORM_VALUE_BYTES: Final = MIB
+
+# --- batches ------------------------------------------------------------------------------------------------------
+
+# OpenAI's own bound.
+MAX_BATCH_REQUESTS: Final = 50_000
+# One line of an input file is one request body: as large as the gateway takes them by default.
+MAX_BATCH_LINE_BYTES: Final = 32 * MIB
+# Faulty lines told in one batch object; who has more has made the same mistake everywhere.
+MAX_BATCH_ERRORS: Final = 100
+# OpenAI says 64 for metadata keys and nothing for this; 512 is the longest value it accepts anywhere as a label.
+MAX_CUSTOM_ID_CHARS: Final = 512
 
 # --- flow ---------------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ patterns can backtrack far: every repetition ends at a character the next part c
 
 import ipaddress
 import re
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from gateway.core.limits import (
     MAX_HOST_CHARS,
@@ -23,6 +23,9 @@ _PATH_SEGMENT = re.compile(rf"(?!\.\.?\Z)[A-Za-z0-9._~:@+=,-]{{1,{MAX_PATH_SEGME
 _REQUEST_ID = re.compile(rf"[A-Za-z0-9._~:/+=@|;-]{{1,{MAX_REQUEST_ID_CHARS}}}")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"(?:[!-~](?:[\t -~]*[!-~])?)?")
+_BROKEN_QUOTE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+# Matrix parameters hide behind semicolons: to some servers ``..;x`` is ``..``.
+_HIDDEN = re.compile(r"[/\\%\x00-\x1f\x7f]|\A\.\.?;")
 _INSTANCE_NAME = re.compile(rf"[a-z](?:[a-z0-9_-]{{0,{MAX_INSTANCE_NAME_CHARS - 2}}}[a-z0-9])?")
 _HOST = re.compile(
     r"(?:((?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?)|\[([0-9A-Fa-f:.]{2,45})\])(?::([0-9]{1,5}))?"
@@ -79,6 +82,22 @@ def _is_ipv6(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_plain_path(text: str) -> bool:
+    """May the rest of a request path, percent signs and all, be put behind a provider's base URL? Not when any server
+    on the way might see another path in it: an empty segment (but for a slash at the end), ``.`` or ``..``, a slash or
+    backslash that is quoted, a control character, or a percent sign left after decoding once, behind which any of these
+    could hide (RFC 3986 sections 5.2.4 and 7.3)."""
+    *inner, last = text.split("/")
+    return all(map(_is_plain_segment, inner)) and (last == "" or _is_plain_segment(last)) and bool(inner or last)
+
+
+def _is_plain_segment(segment: str) -> bool:
+    if not segment or _BROKEN_QUOTE.search(segment):
+        return False
+    plain = unquote(segment, errors="replace")
+    return plain not in ("", ".", "..") and _HIDDEN.search(plain) is None
 
 
 def quote_segment(text: str) -> str:

@@ -129,6 +129,58 @@ def _read_block(block: bytes) -> SseEvent | None:
     return SseEvent(name.decode("utf-8", "replace") or _DEFAULT_NAME, b"\n".join(data))
 
 
+class WholeEvents:
+    """Cuts a stream behind whole events and changes no byte, so that what is forwarded never ends in half an event.
+
+    ``overflowed`` turns true when the beginning of an event exceeds ``MAX_SSE_EVENT_BYTES``; it and all that follows is
+    left out.
+    """
+
+    __slots__ = ("_held", "overflowed")
+
+    def __init__(self) -> None:
+        self._held = bytearray()  # the beginning of an event
+        self.overflowed = False
+
+    def feed(self, data: bytes) -> bytes:
+        """What was held and ``data``, up to the end of the last event. What was held before is not searched again, so
+        that a long event in many small pieces costs linear time."""
+        if not self._held and data.endswith(b"\n\n") and not self.overflowed:
+            return data
+        if self.overflowed:
+            return b""
+        held = self._held
+        seam = bytes(held[-2:])  # an empty line and the line end before it have at most three bytes
+        end = _last_event_end(seam + data)
+        whole = b""
+        if end:
+            whole = bytes(held) + data[: end - len(seam)]
+            data = data[end - len(seam) :]
+            held.clear()
+        held += data
+        if len(held) > MAX_SSE_EVENT_BYTES:
+            held.clear()
+            self.overflowed = True
+        return whole
+
+    def finish(self) -> tuple[bytes, bytes]:
+        """The stream ended: what is still whole, and the event that broke off. The empty lines before an event always
+        count as whole: where reads are cut must not decide whose they are."""
+        rest, self._held = bytes(self._held), bytearray()
+        # only a last CR was not known to be a line end
+        is_whole = rest.endswith((b"\r\r", b"\n\r"))
+        end = len(rest) if is_whole else len(rest) - len(rest.lstrip(b"\r\n"))
+        return rest[:end], rest[end:]
+
+
+def _last_event_end(data: bytes) -> int:
+    """Where the last whole event of ``data`` ends, 0 when there is none. A CR at the very end may be half of a CRLF and
+    ends nothing yet."""
+    end = max((data.rfind(blank) + len(blank) for blank in (b"\n\n", b"\n\r\n") if blank in data), default=0)
+    at = max(data.rfind(b"\r\r", 0, -1), data.rfind(b"\n\r", 0, -1)) if b"\r" in data else -1
+    return end if at < 0 else max(end, at + 2 + data.startswith(b"\n", at + 2))
+
+
 def encode_event(data: bytes, event: str | None = None) -> bytes:
     """``data`` as one event. Line breaks in it become data lines (a CR cannot be carried and arrives as LF).
     ``ValueError`` when ``event`` contains a line break."""

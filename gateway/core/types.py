@@ -52,14 +52,35 @@ class Capability(enum.StrEnum):
 
     CHAT = "chat"
     EMBEDDINGS = "embeddings"
+    COUNT_TOKENS = "token counting"
+    COMPLETIONS = "completions"
+    MODERATIONS = "moderations"
+    SPEECH = "speech"
+    TRANSCRIPTIONS = "transcriptions"
+    TRANSLATIONS = "translations"
+    IMAGE_GENERATIONS = "image generations"
+    IMAGE_EDITS = "image edits"
+    IMAGE_VARIATIONS = "image variations"
+    RERANK = "rerank"
+    # objects that a provider keeps for its clients
+    STORED_RESPONSES = "stored responses"
+    CONVERSATIONS = "conversations"
+    FILES = "files"
+    BATCHES = "batches"
 
 
 class DialectName(enum.StrEnum):
     """The wire languages: what a client writes and what a provider answers."""
 
     OPENAI_CHAT = "openai_chat"
+    OPENAI_RESPONSES = "openai_responses"
     OPENAI_EMBEDDINGS = "openai_embeddings"
+    # JSON with a model in it, and forms with one: carried as they are
+    OPENAI_JSON = "openai_json"
+    OPENAI_FORM = "openai_form"
     ANTHROPIC_MESSAGES = "anthropic_messages"
+    ANTHROPIC_COUNTING = "anthropic_counting"
+    GEMINI_GENERATE_CONTENT = "gemini_generate_content"
 
 
 class FinishReason(enum.StrEnum):
@@ -122,11 +143,19 @@ class Audio(Struct, tag="audio", omit_defaults=True):
 
 class Reasoning(Struct, tag="reasoning", omit_defaults=True):
     """One block of thought. ``signature`` proves it to the provider that wrote it; ``redacted`` is the opaque form
-    of a block whose text is withheld. Both must go back byte for byte (Anthropic, "extended thinking")."""
+    of a block whose text is withheld. Both must go back byte for byte, and only to an API that speaks ``origin``:
+
+    - ``ANTHROPIC_MESSAGES``: the signature of a thinking block, the data of a redacted one ("extended thinking");
+    - ``OPENAI_RESPONSES``: ``encrypted_content`` of a reasoning item whose id is ``id`` ("reasoning models");
+    - ``GEMINI_GENERATE_CONTENT``: a thought signature. It belongs to the part that follows this one, or where none
+      follows to the one before ("thought signatures").
+    """
 
     text: str = ""
     signature: str | None = None
     redacted: str | None = None
+    origin: DialectName = DialectName.ANTHROPIC_MESSAGES
+    id: str | None = None
 
 
 class ToolCall(Struct, tag="tool_call", omit_defaults=True):
@@ -145,7 +174,16 @@ class ToolResult(Struct, tag="tool_result", omit_defaults=True):
     extra: Extra = {}
 
 
-Part = Text | Refusal | Image | File | Audio | Reasoning | ToolCall | ToolResult
+class Opaque(Struct, tag="opaque", omit_defaults=True):
+    """Content that only an API of the language ``origin`` understands: the work of a provider-side tool, or a kind of
+    part that did not exist when this was written. ``value`` is the part as the client sent it, ``kind`` its type."""
+
+    kind: str
+    value: Raw
+    origin: DialectName
+
+
+Part = Text | Refusal | Image | File | Audio | Reasoning | ToolCall | ToolResult | Opaque
 
 
 class Role(enum.StrEnum):
@@ -166,13 +204,29 @@ class Message(Struct, omit_defaults=True):
 
 
 class Tool(Struct, omit_defaults=True):
-    """A function the model may call; ``parameters`` is its JSON Schema, untouched."""
+    """A function the model may call; ``parameters`` is its JSON Schema, untouched.
+
+    A tool that takes free text has ``is_freeform``, and as a function one parameter ``input``; its grammar is
+    ``extra["format"]``. A tool out of a ``namespace`` has it in front of its ``name`` (``namespace__name``).
+    """
 
     name: str
     description: str | None = None
     parameters: Raw | None = None
     strict: bool | None = None
+    is_freeform: bool = False
+    namespace: str | None = None
     extra: Extra = {}
+
+
+class HostedTool(Struct, omit_defaults=True):
+    """A tool that the provider runs itself. ``kind`` is ``web_search``, ``web_fetch``, ``code_execution`` or
+    ``file_search`` where its meaning is known beyond one vendor, else the vendor's own word. ``value`` is the
+    definition as the client wrote it, in the language ``origin``."""
+
+    kind: str
+    value: Raw
+    origin: DialectName
 
 
 class ToolChoice(Struct, omit_defaults=True):
@@ -203,6 +257,7 @@ class ChatRequest(Struct, kw_only=True, omit_defaults=True):
     stream: bool = False
     include_usage: bool = False
     tools: list[Tool] | None = None
+    hosted_tools: list[HostedTool] | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     max_tokens: int | None = None
@@ -212,6 +267,18 @@ class ChatRequest(Struct, kw_only=True, omit_defaults=True):
     reasoning_effort: str | None = None
     reasoning_budget: int | None = None
     response_format: ResponseFormat | None = None
+    user: str | None = None
+    extra: Extra = {}
+
+
+class EmbeddingRequest(Struct, kw_only=True, omit_defaults=True):
+    """Texts or lists of tokens to be embedded. ``is_base64``: the client wants each vector as base64 of little-endian
+    float32."""
+
+    model: str
+    inputs: list[str] | list[list[int]]
+    is_base64: bool = False
+    dimensions: int | None = None
     user: str | None = None
     extra: Extra = {}
 
@@ -252,12 +319,15 @@ class RefusalDelta(Struct, tag="refusal"):
 
 
 class ReasoningDelta(Struct, tag="reasoning", omit_defaults=True):
-    """A piece of the reasoning block number ``block`` (0, 1, ...). ``signature`` and ``redacted`` come whole."""
+    """A piece of the reasoning block number ``block`` (0, 1, ...). ``signature`` and ``redacted`` come whole, in the
+    last piece of their block; ``origin`` and ``id`` stand beside them, as in ``Reasoning``."""
 
     text: str = ""
     block: int = 0
     signature: str | None = None
     redacted: str | None = None
+    origin: DialectName = DialectName.ANTHROPIC_MESSAGES
+    id: str | None = None
     choice: int = 0
 
 
@@ -279,6 +349,13 @@ class ContentDelta(Struct, tag="content", omit_defaults=True):
     field: str
     value: Raw
     choice: int = 0
+
+
+class Vector(Struct, tag="vector"):
+    """The embedding of input number ``index``."""
+
+    index: int
+    values: list[float]
 
 
 class UsageReport(Struct, tag="usage"):
@@ -306,7 +383,18 @@ class Fault(Struct, tag="fault", omit_defaults=True):
     native_type: str = ""
 
 
-Event = Start | TextDelta | RefusalDelta | ReasoningDelta | ToolCallDelta | ContentDelta | UsageReport | Finish | Fault
+Event = (
+    Start
+    | TextDelta
+    | RefusalDelta
+    | ReasoningDelta
+    | ToolCallDelta
+    | ContentDelta
+    | Vector
+    | UsageReport
+    | Finish
+    | Fault
+)
 Events = Sequence[Event]
 
 

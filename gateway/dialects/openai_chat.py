@@ -1,10 +1,15 @@
 """OpenAI chat completions (``POST /v1/chat/completions``): the dialect most clients speak."""
 
-from gateway.core.types import DialectName
+from gateway.core.types import ChatRequest, DialectName
 from gateway.dialects.contract import Dialect
 from gateway.dialects.openai_chat_answer import ChatEncoder
 from gateway.dialects.openai_chat_request import decode, read_envelope
 from gateway.dialects.openai_errors import error_body, error_event
+
+
+def _encoder(request: ChatRequest, created: int) -> ChatEncoder:
+    return ChatEncoder(request.model, request.include_usage, created)
+
 
 DIALECT = Dialect(
     name=DialectName.OPENAI_CHAT,
@@ -12,5 +17,5 @@ DIALECT = Dialect(
     error_body=error_body,
     error_event=error_event,
     decode=decode,
-    encoder=ChatEncoder,
+    encoder=_encoder,
 )

@@ -4,11 +4,13 @@ Source: OpenAI API reference, "The chat completion object" and "The chat complet
 of members is OpenAI's. Beside those a message carries ``reasoning_content``, the text of all thought, and
 ``thinking_blocks``, the signed blocks that a client must send back for the next turn.
 
+Proofs of thought that another maker's API wants back are told in the same blocks, sealed (``signatures``).
+
 A chunk differs from the one before in one value, so everything around that value is made once an answer, as bytes.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from msgspec import Raw
@@ -16,6 +18,7 @@ from msgspec import Raw
 from gateway.core.limits import MAX_ANSWER_ID_CHARS, MAX_HELD_ANSWER_CHARS
 from gateway.core.types import (
     ContentDelta,
+    DialectName,
     Event,
     Fault,
     Finish,
@@ -28,6 +31,7 @@ from gateway.core.types import (
     UsageReport,
 )
 from gateway.dialects.openai_errors import fault_event
+from gateway.dialects.signatures import Proof, seal
 
 _encode = msgspec.json.Encoder().encode
 
@@ -39,6 +43,7 @@ _NO_LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")
 class ChatEncoder:
     """Writes one answer, either with ``stream`` call by call or with ``body`` once."""
 
+    kept: ClassVar[None] = None  # nobody refers to a chat completion
     __slots__ = (
         "_choices",
         "_chunk_head",
@@ -65,8 +70,17 @@ class ChatEncoder:
         """Before a provider names its answer, the time stands in for its id."""
         self._id = answer_id if answer_id.startswith("chatcmpl-") else f"chatcmpl-{answer_id}"
         self._created = created
-        head = {"id": self._id, "object": "chat.completion.chunk", "created": created, "model": self._model}
-        self._chunk_head = b"data: " + _encode(head)[:-1] + b","
+        self._chunk_head = b""
+
+    def _head(self) -> bytes:
+        """How every chunk begins; a plain answer needs none."""
+        if not self._chunk_head:
+            self._chunk_head = self._make_head()
+        return self._chunk_head
+
+    def _make_head(self) -> bytes:
+        head = {"id": self._id, "object": "chat.completion.chunk", "created": self._created, "model": self._model}
+        return b"data: " + _encode(head)[:-1] + b","
 
     # --- a stream -------------------------------------------------------------------------------------------------
 
@@ -135,7 +149,7 @@ class ChatEncoder:
                 out.append(choice.delta(_encode(fields)))
             out.append(choice.last(event.reason))
         if self._include_usage and self._usage is not None:
-            out.append(self._chunk_head + b'"choices":[],"usage":' + _encode(_usage_object(self._usage)) + b"}\n\n")
+            out.append(self._head() + b'"choices":[],"usage":' + _encode(_usage_object(self._usage)) + b"}\n\n")
         out.append(_DONE)
         self._is_over = True
 
@@ -150,7 +164,7 @@ class ChatEncoder:
         if choice is None:
             if index and not self._choices:
                 self._open(0, b"null", out)
-            choice = self._choices[index] = _Choice(index, self._chunk_head, self._chunk_tail)
+            choice = self._choices[index] = _Choice(index, self._head(), self._chunk_tail)
             out.append(choice.delta(b'{"role":"assistant","content":%b,"refusal":null}' % content))
         return choice
 
@@ -160,16 +174,17 @@ class ChatEncoder:
         messages = {0: _Message()}
         reason = None
         for event in events:
-            if isinstance(event, Start):
-                self._write_start(event, [])
+            if isinstance(event, _CONTENT):
+                message = messages.get(event.choice)
+                if message is None:
+                    message = messages[event.choice] = _Message()
+                message.add(event)
             elif isinstance(event, UsageReport):
                 self._usage = event.usage
+            elif isinstance(event, Start):
+                self._write_start(event, [])
             elif isinstance(event, Finish):
                 reason = event.reason
-            elif not isinstance(event, Fault):
-                if event.choice not in messages:
-                    messages[event.choice] = _Message()
-                messages[event.choice].add(event)
         answer: dict[str, object] = {
             "id": self._id,
             "object": "chat.completion",
@@ -185,6 +200,8 @@ class ChatEncoder:
         return _encode(answer)
 
 
+_Content = TextDelta | RefusalDelta | ReasoningDelta | ToolCallDelta | ContentDelta
+_CONTENT = (TextDelta, RefusalDelta, ReasoningDelta, ToolCallDelta, ContentDelta)
 _WRITERS: dict[type[Event], Callable[[ChatEncoder, Any, list[bytes]], None]] = {
     Start: ChatEncoder._write_start,
     TextDelta: ChatEncoder._write_text,
@@ -242,10 +259,11 @@ class _Held:
         if event.text:
             self._texts.setdefault(event.block, []).append(event.text)
         if event.redacted is not None:
-            self._thoughts.append({"type": "redacted_thinking", "data": event.redacted})
+            self._thoughts.append({"type": "redacted_thinking", "data": _seal(event.redacted, event)})
         elif event.signature is not None:
             text = "".join(self._texts.pop(event.block, ()))
-            self._thoughts.append({"type": "thinking", "thinking": text, "signature": event.signature})
+            signature = _seal(event.signature, event)
+            self._thoughts.append({"type": "thinking", "thinking": text, "signature": signature})
 
     def add_content(self, event: ContentDelta) -> None:
         # white space may stand between the tokens of raw JSON, but a line end would cut a server-sent event
@@ -256,6 +274,10 @@ class _Held:
     def fields(self) -> dict[str, object]:
         thoughts = {"thinking_blocks": self._thoughts} if self._thoughts else {}
         return {**thoughts, **self._contents}
+
+
+def _seal(proof: str, event: ReasoningDelta) -> str:
+    return seal(Proof(proof, event.origin, event.id), DialectName.ANTHROPIC_MESSAGES)
 
 
 class _Call:
@@ -287,32 +309,36 @@ class _Message:
         self._refusals: list[str] = []
         self._reasoning: list[str] = []
         self._calls: dict[int, _Call] = {}
-        self._held = _Held()
+        self._held: _Held | None = None
 
-    def add(self, event: TextDelta | RefusalDelta | ReasoningDelta | ToolCallDelta | ContentDelta) -> None:
+    def _hold(self) -> _Held:
+        if self._held is None:
+            self._held = _Held()
+        return self._held
+
+    def add(self, event: _Content) -> None:
         if isinstance(event, TextDelta):
             self._texts.append(event.text)
         elif isinstance(event, RefusalDelta):
             self._refusals.append(event.text)
         elif isinstance(event, ReasoningDelta):
             self._reasoning.append(event.text)
-            self._held.add_reasoning(event)
+            self._hold().add_reasoning(event)
         elif isinstance(event, ToolCallDelta):
             self._calls.setdefault(event.position, _Call()).add(event)
         else:
-            self._held.add_content(event)
+            self._hold().add_content(event)
 
     def fields(self) -> dict[str, object]:
         """The content is null only where something else stands in its place."""
         is_null = not self._texts and (self._calls or self._refusals)
         fields: dict[str, object] = {"role": "assistant", "content": None if is_null else "".join(self._texts)}
-        reasoning = "".join(self._reasoning)
-        if reasoning:
+        if reasoning := "".join(self._reasoning):
             fields["reasoning_content"] = reasoning
         if self._calls:
             fields["tool_calls"] = [call.fields() for _, call in sorted(self._calls.items())]
         fields["refusal"] = "".join(self._refusals) if self._refusals else None
-        return fields | self._held.fields()
+        return fields if self._held is None else fields | self._held.fields()
 
 
 def _usage_object(usage: Usage) -> dict[str, object]:

@@ -1,7 +1,8 @@
 """The messages of an OpenAI chat-completions request, read into core types.
 
 Source: OpenAI API reference, "Create chat completion", ``messages`` (2026-11), with what clients add on replayed
-assistant turns: ``reasoning_content`` or ``reasoning`` as text, and ``thinking_blocks`` (LiteLLM's shape).
+assistant turns: ``reasoning_content`` or ``reasoning`` as text, ``thinking_blocks`` (LiteLLM's shape) and
+``provider_content``, the blocks that no message of OpenAI's has a place for.
 """
 
 import re
@@ -10,15 +11,18 @@ from functools import partial
 from typing import Annotated, NamedTuple, TypeVar
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Raw, Struct
 
+from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.limits import MAX_MESSAGE_PARTS, MAX_MESSAGES
 from gateway.core.types import (
     Audio,
+    DialectName,
     Extra,
     File,
     Image,
     Message,
+    Opaque,
     Part,
     Reasoning,
     Refusal,
@@ -45,6 +49,7 @@ from gateway.dialects.fields import (
     take_nested,
     unsupported,
 )
+from gateway.dialects.signatures import unseal
 
 P = TypeVar("P")
 
@@ -98,6 +103,28 @@ def read_messages(fields: Fields) -> list[Message]:
 
 
 def _read_message(calls: _LegacyCalls, fields: Fields) -> Message:
+    plain = _read_plain(fields) if len(fields) == 2 else None
+    return plain or _read_any_message(calls, fields)
+
+
+def _read_plain(fields: Fields) -> Message | None:
+    """A message of a role and a string, as most are. None for any other, and for a wrong one."""
+    content = fields.get("content", b"")
+    if not len(content) or memoryview(content)[0] != _QUOTE:
+        return None
+    try:
+        role = _PLAIN_ROLES.get(as_text(fields.get("role", b"null")))
+        text = as_text(content)
+    except DECODE_ERRORS:
+        return None
+    return None if role is None or not text else Message(role, [Text(text)])
+
+
+_QUOTE = 0x22
+_PLAIN_ROLES = {role.value: role for role in Role if role is not Role.TOOL}
+
+
+def _read_any_message(calls: _LegacyCalls, fields: Fields) -> Message:
     role = require(fields, "role", as_text)
     read = _ROLES.get(role)
     if read is None:
@@ -113,7 +140,7 @@ def _read_spoken(role: Role, fields: Fields, _calls: _LegacyCalls) -> Message:
 
 
 def _read_assistant(fields: Fields, calls: _LegacyCalls) -> Message:
-    parts = _read_reasoning(fields)
+    parts = _read_reasoning(fields) + _read_provider_content(fields)
     # an empty string beside tool calls says nothing, and some providers refuse empty text
     parts += [part for part in _read_content(fields, _read_assistant_part) if part != Text("")]
     refusal = take(fields, "refusal", as_text)
@@ -157,6 +184,36 @@ def _read_reasoning(fields: Fields) -> list[Part]:
     if bytes(memoryview(fields.get("reasoning", b""))[:1]) == b'"':
         text = take(fields, "reasoning", as_text) or text
     return blocks or ([Reasoning(text)] if text else [])
+
+
+class _Block(Struct):
+    type: str
+
+
+_as_blocks: Decode[list[Raw]] = msgspec.json.Decoder(Annotated[list[Raw], Meta(max_length=MAX_MESSAGE_PARTS)]).decode
+_as_block: Decode[_Block] = msgspec.json.Decoder(_Block).decode
+# what OpenAI calls the items of its own tools; Anthropic's blocks end otherwise
+_OPENAI_ITEM = re.compile(r"[a-z_]+_call(_output)?|mcp_list_tools|mcp_approval_request")
+
+
+def _read_provider_content(fields: Fields) -> list[Part]:
+    """What an answer carried beside its words goes back to whoever wrote it, and stands in front of them: searches and
+    their results come before what is said of them. What has not the shape of such an answer stays among the members
+    that nobody knows."""
+    if "provider_content" not in fields:
+        return []
+    try:
+        parts: list[Part] = [_read_block(raw) for raw in _as_blocks(fields["provider_content"])]
+    except DECODE_ERRORS:
+        return []
+    del fields["provider_content"]
+    return parts
+
+
+def _read_block(raw: Raw) -> Opaque:
+    kind = _as_block(raw).type
+    is_openai = _OPENAI_ITEM.fullmatch(kind) is not None
+    return Opaque(kind, raw, DialectName.OPENAI_RESPONSES if is_openai else DialectName.ANTHROPIC_MESSAGES)
 
 
 class _Call(NamedTuple):
@@ -267,11 +324,18 @@ def _read_sound(fields: Fields) -> Audio:
 
 def _read_thinking(fields: Fields) -> Reasoning:
     signature = take(fields, "signature", as_text)
-    return Reasoning(require(fields, "thinking", as_text), signature=signature or None)
+    text = require(fields, "thinking", as_text)
+    if not signature:
+        return Reasoning(text)
+    proof = unseal(signature, DialectName.ANTHROPIC_MESSAGES)
+    if proof.is_redacted:
+        return Reasoning(text, redacted=proof.text, origin=proof.origin, id=proof.id)
+    return Reasoning(text, signature=proof.text or None, origin=proof.origin, id=proof.id)
 
 
 def _read_redacted(fields: Fields) -> Reasoning:
-    return Reasoning(redacted=require(fields, "data", as_text))
+    proof = unseal(require(fields, "data", as_text), DialectName.ANTHROPIC_MESSAGES)
+    return Reasoning(redacted=proof.text, origin=proof.origin, id=proof.id)
 
 
 def _by_type(readers: Mapping[str, Callable[[Fields], P]]) -> Callable[[Fields], P]:

@@ -95,28 +95,34 @@ def decode(body: bytes) -> ChatRequest:
 
 
 def _read_request(fields: Fields) -> ChatRequest:
-    include_usage = take_nested(fields, "stream_options", as_object, partial(_read_stream_options, fields))
-    reasoning = take_nested(fields, "reasoning", as_object, partial(_read_reasoning_options, fields))
-    effort, budget = reasoning or (None, None)
-    max_tokens = take(fields, "max_tokens", as_count)
-    return ChatRequest(
+    request = ChatRequest(
         model=require(fields, "model", _as_model),
         messages=read_messages(fields),
         stream=take(fields, "stream", as_flag) or False,
-        include_usage=include_usage or False,
-        tools=_read_tools(fields),
-        tool_choice=_read_tool_choice(fields),
-        parallel_tool_calls=take(fields, "parallel_tool_calls", as_flag),
-        max_tokens=take(fields, "max_completion_tokens", as_count) or max_tokens,
+        max_tokens=take(fields, "max_tokens", as_count),
         temperature=take(fields, "temperature", as_number),
-        top_p=take(fields, "top_p", as_number),
-        stop=_read_stop(fields),
-        reasoning_effort=take(fields, "reasoning_effort", as_text) or effort,
-        reasoning_budget=budget,
-        response_format=take_nested(fields, "response_format", as_object, _read_response_format),
-        user=take(fields, "user", as_text),
-        extra=rest(fields),
     )
+    # most requests say no more
+    if fields:
+        _read_options(request, fields)
+    return request
+
+
+def _read_options(request: ChatRequest, fields: Fields) -> None:
+    include_usage = take_nested(fields, "stream_options", as_object, partial(_read_stream_options, fields))
+    reasoning = take_nested(fields, "reasoning", as_object, partial(_read_reasoning_options, fields))
+    effort, request.reasoning_budget = reasoning or (None, None)
+    request.include_usage = include_usage or False
+    request.tools = _read_tools(fields)
+    request.tool_choice = _read_tool_choice(fields)
+    request.parallel_tool_calls = take(fields, "parallel_tool_calls", as_flag)
+    request.max_tokens = take(fields, "max_completion_tokens", as_count) or request.max_tokens
+    request.top_p = take(fields, "top_p", as_number)
+    request.stop = _read_stop(fields)
+    request.reasoning_effort = take(fields, "reasoning_effort", as_text) or effort
+    request.response_format = take_nested(fields, "response_format", as_object, _read_response_format)
+    request.user = take(fields, "user", as_text)
+    request.extra = rest(fields)
 
 
 def _read_stream_options(fields: Fields, options: Fields) -> bool:

@@ -7,8 +7,9 @@ a wrong key included, is an ``invalid_request_error``. Clients choose their exce
 
 import msgspec
 
-from gateway.core.errors import GatewayError, UpstreamError, UpstreamRefused
+from gateway.core.errors import GatewayError, UpstreamRefused
 from gateway.core.types import Fault
+from gateway.dialects.error_text import error_text
 
 _encode = msgspec.json.Encoder().encode
 
@@ -19,7 +20,7 @@ def error_body(error: GatewayError) -> bytes:
     if isinstance(error, UpstreamRefused):
         native_type, native_code = error.native_type, error.native_code
     return _envelope(
-        _message(error),
+        error_text(error),
         native_type or _type_of(error.status),
         error.param,
         error.code if native_code is None else native_code,
@@ -37,12 +38,6 @@ def fault_event(fault: Fault) -> bytes:
 
 def _envelope(message: str, kind: str, param: str | None, code: str) -> bytes:
     return _encode({"error": {"message": message, "type": kind, "param": param, "code": code}})
-
-
-def _message(error: GatewayError) -> str:
-    """With the provider's name in front, so that a reader knows whose words these are."""
-    provider = error.provider if isinstance(error, UpstreamError) else ""
-    return f"{provider}: {error.message}" if provider else error.message
 
 
 def _type_of(status: int) -> str:

@@ -88,6 +88,7 @@ METRICS: Final = (
         "sluice_upstream_connections", "gauge", ("provider", "state"), "Connections to providers: open, idle, waiting."
     ),
     Metric("sluice_loop_lag_seconds", "gauge", (), "How late the event loop ran its last timer.", merge="max"),
+    Metric("sluice_objects_lost", "counter", (), "Responses and other objects that could not be stored."),
     Metric("sluice_log_lines_dropped", "counter", (), "Log lines dropped because nobody read them."),
     Metric("gen_ai_server_request_duration_seconds", "histogram", GEN_AI_LABELS, "Request duration.", SECONDS),
     Metric("gen_ai_server_time_to_first_token_seconds", "histogram", GEN_AI_LABELS, "Time to first token.", SECONDS),

@@ -26,6 +26,7 @@ from gateway.core.limits import (
 from gateway.upstream.exchange import HttpExchange
 from gateway.upstream.framing import FramingError, ends_with_connection, judge_size
 from gateway.upstream.tls import is_end_authentic
+from gateway.upstream.upload import BODYLESS_METHODS
 
 IDLE: Final = 0
 SENT: Final = 1
@@ -37,8 +38,9 @@ CLOSED: Final = 6
 
 _PLACES: Final = {SENT: "before the response", BODY: "in the response body"}
 
-# Requests of these methods say nothing about a body they do not have (RFC 9110, section 8.6).
-_BODYLESS_METHODS: Final = (b"GET ", b"DELETE ", b"OPTIONS ")
+
+class _NoBody(Exception):
+    """Stops the parser behind the head of a response to HEAD: it would wait for the body that the head describes."""
 
 
 class Owner(Protocol):
@@ -112,9 +114,15 @@ class UpstreamConnection(asyncio.Protocol):
         self._exchange = exchange
         self._state = SENT
         exchange.connection = self
+        if exchange.is_upload:
+            self._transport.write(exchange.begin(now))
+            if exchange.is_paused:
+                self.pause_reading()
+            return
         exchange.deadlines.sent(now)
         head, body = exchange.head, exchange.body
-        if not body and head.startswith(_BODYLESS_METHODS):
+        if not body and head.startswith(BODYLESS_METHODS):
+            exchange.is_head = head.startswith(b"HEAD ")
             self._transport.write(head + b"\r\n")
         elif len(body) <= MAX_JOINED_REQUEST_BYTES:
             self._transport.write(b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body))
@@ -132,6 +140,15 @@ class UpstreamConnection(asyncio.Protocol):
         if not self._transport.is_closing():
             self._transport.resume_reading()
 
+    def write(self, data: bytes) -> None:
+        """More of an upload's body."""
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    def unsent_bytes(self) -> int:
+        """What was written and the kernel has not taken yet."""
+        return self._transport.get_write_buffer_size()
+
     def abort(self) -> None:
         """Close the socket now; whatever it carried is told nothing more from here."""
         self._exchange = None
@@ -144,6 +161,14 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._state = IDLE
+
+    def pause_writing(self) -> None:
+        if self._exchange is not None:
+            self._exchange.pause_writing()
+
+    def resume_writing(self) -> None:
+        if self._exchange is not None:
+            self._exchange.resume_writing()
 
     def data_received(self, data: bytes) -> None:
         exchange = self._exchange
@@ -183,7 +208,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._exchange = None
         self._state = CLOSED
         del self._parser  # it holds our bound methods: without it no reference cycle is left
-        if exchange is not None and state == SENT and self.is_reused:
+        if exchange is not None and state == SENT and self.is_reused and exchange.may_resend():
             self._owner.resend(exchange, self)
             return
         self._owner.closed(self)
@@ -221,6 +246,8 @@ class UpstreamConnection(asyncio.Protocol):
         deadlines = exchange.deadlines
         deadlines.answered(deadlines.progressed_at)
         exchange.receiver.response_started(status, headers)
+        if exchange.is_head and self._exchange is not None:
+            raise _NoBody
 
     def on_body(self, data: bytes) -> None:
         exchange = self._exchange
@@ -271,6 +298,11 @@ class UpstreamConnection(asyncio.Protocol):
     def _stopped(self, error: Exception) -> None:
         """The parser gave up: over the bytes, over our judgement of them, or because the receiver raised."""
         cause = error.__context__ if isinstance(error, HttpParserCallbackError) else None
+        if isinstance(cause, _NoBody):
+            # where the head ended within the read is not known any more, so nothing else may come on this connection
+            self._keep_alive = False
+            self._finish()
+            return
         if self._state == CLOSED and (cause is None or isinstance(cause, FramingError)):
             return  # cancelled by its receiver in the middle of a read: the rest is of no interest
         if cause is None or isinstance(cause, FramingError):

@@ -1,14 +1,23 @@
 """What the relay and an upstream promise each other.
 
     exchange = upstream.send(head, body, receiver, streamed=True)
+    upload = upstream.send_stream(head, length, receiver)
 
 ``send`` never blocks and never raises: whatever happens is told to the receiver, in this order and no other:
 
     response_started (at most once)  data_received (any number)  response_ended | response_failed (exactly one, last)
 
 After ``exchange.cancel()`` nothing more is told. A response counts as ended only when its framing proves it complete.
+
+An upload's body follows piece by piece, at the provider's speed:
+
+    await upload.drain()  ( upload.write(piece)  await upload.drain() )*  upload.end()
+
+A provider may answer before the body is complete. An error status then ends the upload: the answer is told as any
+other, and what is still written is thrown away. After a success status the body goes on until the answer is complete.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -47,6 +56,26 @@ class Exchange(Protocol):
         """Give up: the socket is closed at once and nothing more is told. Harmless after the end."""
 
 
+class UploadExchange(Exchange, Protocol):
+    """An exchange whose request body is still coming. Its calls never raise; errors are told to the receiver."""
+
+    @property
+    def closed(self) -> "asyncio.Future[None]":
+        """Done as soon as no more of the body is wanted: the provider has answered with an error status, or the
+        exchange is over in whatever way. Not done by ``end``."""
+
+    def write(self, data: bytes) -> None:
+        """The next piece. More bytes than announced, or any after ``end``, fail the exchange. A piece that the provider
+        cannot take yet is kept in memory: whoever does not ``drain`` keeps all of them."""
+
+    def end(self) -> None:
+        """The body is complete, and the deadline for the response head begins. Fewer bytes than announced fail the
+        exchange."""
+
+    async def drain(self) -> None:
+        """Wait while there is no connection yet or the provider does not read; at most until ``closed``."""
+
+
 class PoolStatistics(Struct, frozen=True):
     """Connections of one upstream at this moment."""
 
@@ -62,7 +91,14 @@ class Upstream(Protocol):
         """Request line and headers, without ``Content-Length`` and the blank line. ``path`` starts with a slash and is
         appended to the base URL. ``ValueError`` when anything in it could break the framing."""
 
-    def send(self, head: bytes, body: bytes, receiver: Receiver, *, streamed: bool) -> Exchange: ...
+    def send(self, head: bytes, body: bytes, receiver: Receiver, *, streamed: bool) -> Exchange:
+        """Send a whole request. The body of a HEAD request is empty."""
+
+    def send_stream(
+        self, head: bytes, length: int | None, receiver: Receiver, *, streamed: bool = False
+    ) -> UploadExchange:
+        """Send a request whose body follows: ``length`` bytes, or with ``None`` as many as come (chunked). Until its
+        first piece is written the request has no effect and may be asked anew elsewhere."""
 
     def statistics(self) -> PoolStatistics: ...
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from gateway.core.deadlines import Deadlines, Phase, Timeouts
-from gateway.core.errors import UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from gateway.core.deadlines import Deadlines, Timeouts
+from gateway.core.errors import UpstreamError, UpstreamUnreachable
 from gateway.core.http1 import build_request_head
 from gateway.core.origin import Origin
 from gateway.core.proxy import Proxy
@@ -17,19 +17,15 @@ from gateway.upstream.dial import Dialer
 from gateway.upstream.exchange import NOBODY, HttpExchange
 from gateway.upstream.resolve import Resolver
 from gateway.upstream.slots import Admission, PoolLimits, Slots
+from gateway.upstream.upload import HttpUpload
 
 # How late a passed deadline may be noticed. A sweep over a thousand exchanges costs about 50 microseconds.
 SWEEP_S: Final = 0.05
 # Sockets are reported closed in the next turns of the loop; this is for transports that never report.
 _CLOSE_GRACE_S: Final = 1.0
-
-_TIMEOUT_MESSAGES: Final = {
-    Phase.CONNECT: "The provider could not be connected to in time.",
-    Phase.HEADERS: "The provider did not begin to answer in time.",
-    Phase.FIRST_TOKEN: "The provider sent no first token in time.",
-    Phase.STALL: "The provider stopped sending in the middle of its answer.",
-    Phase.TOTAL: "The provider's answer took longer than the request may take in total.",
-}
+# A connection that was idle for no longer is not stale: the shortest keep-alive of common servers is 5 s (uvicorn,
+# Node). An upload cannot be sent again, so it dials rather than trust an older one.
+_SURELY_OPEN_S: Final = 2.0
 
 
 class HttpUpstream:
@@ -82,6 +78,22 @@ class HttpUpstream:
         else:
             self._admit(exchange)
         return exchange
+
+    def send_stream(self, head: bytes, length: int | None, receiver: Receiver, *, streamed: bool = False) -> HttpUpload:
+        now = self.now()
+        deadlines = Deadlines(self._timeouts, streamed, now, now)
+        closed: asyncio.Future[None] = self._loop.create_future()
+        upload = HttpUpload(self, head, b"", NOBODY, deadlines, reader=receiver, length=length, closed=closed)
+        upload.receiver = upload
+        self._active.add(upload)
+        if self._sweep_timer is None:
+            self._sweep_timer = self._loop.call_later(SWEEP_S, self._sweep)
+        connection = self._slots.take_recent(now - _SURELY_OPEN_S)
+        if connection is not None:
+            connection.start(upload, now)
+        else:
+            self._admit(upload)
+        return upload
 
     def statistics(self) -> PoolStatistics:
         return self._slots.statistics()
@@ -198,8 +210,9 @@ class HttpUpstream:
         now = self.now()
         for exchange in [each for each in self._active if each.deadlines.at <= now]:
             phase = exchange.deadlines.passed(now)
-            if phase is not None:
-                self.fail(exchange, UpstreamTimeout(_TIMEOUT_MESSAGES[phase], phase=phase))
+            error = None if phase is None else exchange.judge_timeout(phase, now)
+            if error is not None:
+                self.fail(exchange, error)
 
     def _expire_idle(self) -> None:
         for connection in self._slots.expired(self.now()):

@@ -70,6 +70,17 @@ class Slots(Generic[C, E]):
                 return connection
         return None
 
+    def take_recent(self, idle_after: float) -> C | None:
+        """A usable connection that was still in use at ``idle_after``; of the older ones any when none can be added."""
+        if self.count() >= self._limits.max_connections:
+            return self.take_idle()
+        idle = self._idle
+        while idle and idle[-1].idle_since >= idle_after:
+            connection = idle.pop()
+            if connection.is_usable():
+                return connection
+        return None
+
     def admit(self, exchange: E) -> Admission:
         """Dial for ``exchange`` (a slot is taken), let it wait (it is queued) or refuse it."""
         if self.count() < self._limits.max_connections:

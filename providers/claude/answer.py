@@ -15,7 +15,7 @@ Sources: platform.claude.com/docs, "Messages" (API reference), "Citations", "Han
 """
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -64,21 +64,28 @@ class _Kind(Struct):
     type: str
 
 
-class _Content(Struct):
-    """The members of all the blocks that are interpreted."""
-
+class _TextContent(Struct, tag="text"):
     text: str = ""
     citations: list[Raw] | None = None
+
+
+class _ThinkingContent(Struct, tag="thinking"):
     thinking: str = ""
     signature: str | None = None
+
+
+class _RedactedContent(Struct, tag="redacted_thinking"):
     data: str = ""
+
+
+class _ToolUseContent(Struct, tag="tool_use"):
     id: str = ""
     name: str = ""
     input: Raw = NULL
 
 
 _read_kind = msgspec.json.Decoder(_Kind).decode
-_read_content = msgspec.json.Decoder(_Content).decode
+_read_content = msgspec.json.Decoder(_TextContent | _ThinkingContent | _RedactedContent | _ToolUseContent).decode
 _read_message = msgspec.json.Decoder(Message).decode
 _read_object = msgspec.json.Decoder(dict[str, Raw]).decode
 
@@ -138,8 +145,18 @@ class Answer:
             self.events.append(Start(message.id, message.model))
 
     def open(self, content: Raw) -> None:
-        self.close()
-        self.block = _BLOCKS.get(_read_kind(content).type, _Opaque)(self, content)
+        if self.block is not None:
+            self.close()
+        self.block = self._make_block(content)
+
+    def _make_block(self, content: Raw) -> "Block":
+        try:
+            known = _read_content(content)
+        except msgspec.ValidationError:
+            if _read_kind(content).type in _KNOWN:
+                raise
+            return _Opaque(self, content)
+        return _BLOCKS[type(known)](self, known)
 
     def close(self) -> None:
         block, self.block = self.block, None
@@ -153,13 +170,18 @@ class Answer:
             raise MalformedError("the provider sent a content block larger than the gateway takes")
 
     def count(self, news: WireUsage | None) -> None:
-        if news is not None:
+        if news is None:
+            return
+        if self.usage is None:
+            self._counts = news
+            self.usage = read_usage(news)
+        else:
             update_usage(self._counts, news)
             self.usage = not_less(self.usage, read_usage(self._counts))
-            self.events.append(UsageReport(self.usage))
+        self.events.append(UsageReport(self.usage))
 
     def keep(self, field: str, value: Raw) -> None:
-        if _is_given(value):
+        if value is not NULL and _is_given(value):
             self.events.append(ContentDelta(field, _checked(value)))
 
     def note_stop(self, stop: Stop) -> None:
@@ -180,12 +202,12 @@ class Answer:
 
 
 class Block:
-    """A content block being received; made from what the block was opened with."""
+    """A content block being received."""
 
     __slots__ = ("answer",)
     takes: ClassVar[tuple[type[Struct], ...]] = ()
 
-    def __init__(self, answer: Answer, content: Raw) -> None:
+    def __init__(self, answer: Answer) -> None:
         self.answer = answer
 
     def add(self, piece: Piece) -> None:
@@ -199,9 +221,8 @@ class _Text(Block):
     __slots__ = ("citations", "start")
     takes = (TextPiece, CitationPiece)
 
-    def __init__(self, answer: Answer, content: Raw) -> None:
-        super().__init__(answer, content)
-        block = _read_content(content)
+    def __init__(self, answer: Answer, block: _TextContent) -> None:
+        super().__init__(answer)
         self.start = answer.text_chars
         self.citations = list(block.citations or ())
         self._say(block.text)
@@ -228,9 +249,8 @@ class _Thinking(Block):
     __slots__ = ("number", "signatures")
     takes = (ThinkingPiece, SignaturePiece)
 
-    def __init__(self, answer: Answer, content: Raw) -> None:
-        super().__init__(answer, content)
-        block = _read_content(content)
+    def __init__(self, answer: Answer, block: _ThinkingContent) -> None:
+        super().__init__(answer)
         self.number = answer.reasoning_blocks
         answer.reasoning_blocks += 1
         self.signatures = [block.signature or ""]
@@ -257,9 +277,9 @@ class _Thinking(Block):
 class _RedactedThinking(Block):
     __slots__ = ()
 
-    def __init__(self, answer: Answer, content: Raw) -> None:
-        super().__init__(answer, content)
-        answer.events.append(ReasoningDelta(block=answer.reasoning_blocks, redacted=_read_content(content).data))
+    def __init__(self, answer: Answer, block: _RedactedContent) -> None:
+        super().__init__(answer)
+        answer.events.append(ReasoningDelta(block=answer.reasoning_blocks, redacted=block.data))
         answer.reasoning_blocks += 1
 
 
@@ -269,9 +289,8 @@ class _ToolUse(Block):
     __slots__ = ("has_arguments", "input", "position")
     takes = (InputPiece,)
 
-    def __init__(self, answer: Answer, content: Raw) -> None:
-        super().__init__(answer, content)
-        block = _read_content(content)
+    def __init__(self, answer: Answer, block: _ToolUseContent) -> None:
+        super().__init__(answer)
         self.position = answer.tool_calls
         answer.tool_calls += 1
         self.input = block.input
@@ -296,7 +315,7 @@ class _Opaque(Block):
     takes = (InputPiece, TextPiece, CitationPiece, ThinkingPiece, SignaturePiece)
 
     def __init__(self, answer: Answer, content: Raw) -> None:
-        super().__init__(answer, content)
+        super().__init__(answer)
         self.content = _checked(content)
         self.inputs: list[str] = []
 
@@ -315,12 +334,13 @@ class _Opaque(Block):
         self.answer.events.append(ContentDelta("provider_content", content))
 
 
-_BLOCKS: dict[str, Callable[[Answer, Raw], Block]] = {
-    "text": _Text,
-    "thinking": _Thinking,
-    "redacted_thinking": _RedactedThinking,
-    "tool_use": _ToolUse,
+_BLOCKS: dict[type[Struct], Callable[[Answer, Any], Block]] = {
+    _TextContent: _Text,
+    _ThinkingContent: _Thinking,
+    _RedactedContent: _RedactedThinking,
+    _ToolUseContent: _ToolUse,
 }
+_KNOWN = frozenset(content.__struct_config__.tag for content in _BLOCKS)
 
 
 def _read_citation(citation: Raw, start: int, end: int) -> ContentDelta:

@@ -38,7 +38,9 @@ def read_object(draft: Draft, name: str) -> dict[str, Any]:
 
 def read_text(draft: Draft, name: str) -> str:
     """A field of ``extra`` that must be a string; empty when it is absent. Raises ``BadRequest``."""
+    if name not in draft.extra:
+        return ""
     try:
-        return msgspec.json.decode(draft.extra.get(name, b'""'), type=str)
-    except (msgspec.MsgspecError, ValueError):
+        return msgspec.json.decode(draft.extra[name], type=str)
+    except DECODE_ERRORS:
         raise BadRequest(f"{name!r} must be a string", param=name) from None

@@ -3,19 +3,19 @@
 Decisions, each where a client's wish and the API do not meet:
 
 - ``max_tokens`` is required: without the client's word it is all that the model may write.
-- Reasoning effort and budget have a file of their own (``thinking``), as have messages (``turns``) and JSON Schemas.
+- Reasoning effort and budget have a file of their own (``thinking``), as have messages (``turns``), tools and JSON
+  Schemas.
 - Sampling. ``temperature`` ends at 1 and counts as unset there. What a model, or thinking, does not take is dropped and
   named; of two that exclude each other ``temperature`` stays.
 - ``response_format`` ``json_schema`` is a structured output, and refused for models without; ``json_object`` has no
   counterpart and becomes a sentence in ``system``.
-- ``tool_choice`` with ``allowed`` offers only these tools. A forced choice is refused for models that refuse it.
 - ``user``, ``safety_identifier`` and ``metadata.user_id`` are ``metadata.user_id``, unless they are a mail address,
   which the API refuses.
-- ``web_search_options`` offers Anthropic's web search.
+- What only an API that keeps its answers can do (go on from an earlier one, answer later) is refused.
 
 Fields in ``NATIVE_FIELDS`` are Anthropic's own and go up untouched; ``betas`` becomes the ``anthropic-beta`` header.
 
-Source: platform.claude.com/docs, "Messages" (API reference), "Tool use", "Structured outputs" (2026-11).
+Source: platform.claude.com/docs, "Messages" (API reference), "Structured outputs" (2026-11).
 """
 
 import re
@@ -26,11 +26,12 @@ from msgspec import Raw
 
 from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.errors import BadRequest, UnsupportedParameter
-from gateway.core.types import ChatRequest, Header, ResponseFormat, Tool, raw_json
+from gateway.core.types import ChatRequest, Extra, Header, ResponseFormat, raw_json
 from providers.claude.draft import Draft, JsonObject, read_object, read_text
 from providers.claude.models import find_claude
 from providers.claude.schema import OpenObjectError, constrained
 from providers.claude.thinking import write_thinking
+from providers.claude.tools import write_tools
 from providers.claude.turns import write_turns
 from providers.contract import ProviderRequest, Rule, apply_rules
 
@@ -55,9 +56,6 @@ _FILES_BETA = "files-api-2025-04-14"
 _BETA = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _TIERS = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
 _MAIL_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-_TOOL_MEMBERS = frozenset(
-    ("cache_control", "defer_loading", "allowed_callers", "input_examples", "eager_input_streaming")
-)
 _JSON_ONLY = "Answer with one valid JSON object and nothing else: no text around it and no code fence."
 
 _RULES = (
@@ -70,6 +68,10 @@ _RULES = (
     Rule("modalities", harmless=(b"null", b'["text"]'), because="it answers in text only"),
     Rule("audio", because="it answers in text only"),
     Rule("moderation", because="it has no moderation to configure, and leaving it out would let through what it stops"),
+    Rule("background", harmless=(b"null", b"false"), because="it answers at once or not at all"),
+    Rule("previous_response_id", because="it keeps no answers to go on from"),
+    Rule("conversation", because="it keeps no conversations"),
+    Rule("prompt", because="it keeps no prompts"),
     # no promise anyway ("best effort"), or only speed, cost, storage and bookkeeping
     Rule("seed", drop=True),
     Rule("prediction", drop=True),
@@ -78,34 +80,46 @@ _RULES = (
     Rule("prompt_cache_retention", drop=True),
     Rule("prompt_cache_options", drop=True),
     Rule("stream_options", drop=True, harmless=(b"null", b"{}")),
+    Rule("client_metadata", drop=True, harmless=(b"null", b"{}")),
+    # a summary of the thoughts is all that is ever told of them (see ``thinking``)
+    Rule("reasoning", drop=True, harmless=(b"null", b"{}", b'{"summary":"auto"}')),
+    # it always sends what the first asks for, and never cuts a prompt
+    Rule("include", drop=True, harmless=(b"null", b"[]", b'["reasoning.encrypted_content"]')),
+    Rule("truncation", drop=True, harmless=(b"null", b'"disabled"')),
+    Rule("max_tool_calls", drop=True),
     # a wish for shorter or longer answers, which the model takes from the prompt
     Rule("verbosity", drop=True, harmless=(b"null", b'"medium"')),
 )
+_encode = msgspec.json.Encoder().encode
 RULES: Mapping[str, Rule] = {rule.field: rule for rule in _RULES}
 
 
 def to_wire(request: ChatRequest, model: str, provider: str = "anthropic") -> ProviderRequest:
     """``provider`` is the name in error messages. Raises ``BadRequest`` and ``UnsupportedParameter``."""
-    draft = draft_request(request, model, provider)
+    return encode_draft(draft_request(request, model, provider))
+
+
+def encode_draft(draft: Draft) -> ProviderRequest:
+    """Raises ``BadRequest`` for raw members that are no JSON."""
     headers: tuple[Header, ...] = (("anthropic-beta", ",".join(draft.betas)),) if draft.betas else ()
     try:
-        body = msgspec.json.encode(draft.body)
+        body = _encode(draft.body)
     except DECODE_ERRORS as error:
         raise BadRequest(f"the request cannot be written as JSON: {error}") from None
-    return ProviderRequest(body, headers, tuple(dict.fromkeys(draft.dropped)))
+    return ProviderRequest(body, headers, tuple(dict.fromkeys(draft.dropped)) if draft.dropped else ())
 
 
 def draft_request(request: ChatRequest, model: str, provider: str) -> Draft:
     """The request before it is encoded, for providers whose frame differs from Anthropic's."""
     claude = find_claude(model)
-    extra = {name: raw for name, raw in request.extra.items() if bytes(raw) != b"null"}
-    foreign = {name: raw for name, raw in extra.items() if name not in _OWN_FIELDS}
-    dropped = apply_rules(RULES, foreign, provider)
+    extra = {name: raw for name, raw in request.extra.items() if bytes(raw) != b"null"} if request.extra else {}
+    dropped = _apply_rules(extra, provider) if extra else []
     chat = write_turns(request.messages, provider, has_system_turns=claude.has_system_turns)
     body: JsonObject = {"model": model, "max_tokens": request.max_tokens or claude.max_tokens}
     draft = Draft(request, claude, provider, extra, chat, body, dropped=dropped + chat.dropped)
-    _write_native(draft)
-    _write_tools(draft)
+    if extra:
+        _write_native(draft)
+    write_tools(draft)
     thinks = write_thinking(draft)
     _write_sampling(draft, thinks)
     _write_format(draft)
@@ -114,8 +128,16 @@ def draft_request(request: ChatRequest, model: str, provider: str) -> Draft:
     return draft
 
 
+def _apply_rules(extra: Extra, provider: str) -> list[str]:
+    return apply_rules(RULES, {name: raw for name, raw in extra.items() if name not in _OWN_FIELDS}, provider)
+
+
 def _write_native(draft: Draft) -> None:
     draft.body |= {name: raw for name, raw in draft.extra.items() if name in NATIVE_FIELDS}
+    # OpenAI has a list of that name
+    if bytes(draft.body.get("context_management", b"{"))[:1] == b"[":
+        del draft.body["context_management"]
+        draft.dropped.append("context_management")
     if "output_config" in draft.body:
         draft.output = read_object(draft, "output_config")
 
@@ -127,87 +149,6 @@ def _write_conversation(draft: Draft) -> None:
     body["messages"] = chat.turns
     if chat.has_files:
         draft.betas.append(_FILES_BETA)
-
-
-# --- tools ----------------------------------------------------------------------------------------------------------
-
-
-def _write_tools(draft: Draft) -> None:
-    choice = draft.request.tool_choice
-    allowed = choice.allowed if choice else None
-    tools = [_write_tool(draft, t) for t in draft.request.tools or () if allowed is None or t.name in allowed]
-    if "web_search_options" in draft.extra:
-        tools.append(_write_web_search(draft))
-    if tools:
-        draft.body["tools"] = tools
-        _write_tool_choice(draft)
-    elif choice and choice.mode in ("required", "tool"):
-        raise BadRequest("'tool_choice' asks for a tool and none is offered", param="tool_choice")
-
-
-def _write_tool(draft: Draft, tool: Tool) -> JsonObject:
-    written: JsonObject = {"name": tool.name}
-    if tool.description is not None:
-        written["description"] = tool.description
-    schema = _typed(tool)
-    if tool.strict:
-        schema = _write_strict(draft, written, schema)
-    written["input_schema"] = schema
-    for name, raw in tool.extra.items():
-        if name in _TOOL_MEMBERS:
-            written[name] = raw
-        else:
-            draft.dropped.append(f"tools.{name}")
-    return written
-
-
-def _typed(tool: Tool) -> Raw:
-    """The API insists on ``"type": "object"``, which OpenAI lets out."""
-    if tool.parameters is None:
-        return Raw(b'{"type":"object"}')
-    try:
-        members = msgspec.json.decode(tool.parameters, type=dict[str, Raw])
-    except DECODE_ERRORS:
-        raise BadRequest(f"the parameters of tool {tool.name[:64]!r} are not an object", param="tools") from None
-    return tool.parameters if "type" in members else raw_json({"type": "object", **members})
-
-
-def _write_strict(draft: Draft, written: JsonObject, schema: Raw) -> Raw:
-    try:
-        fitted = constrained(schema) if draft.claude.has_structured_output else None
-    except DECODE_ERRORS:
-        fitted = None
-    if fitted is None:
-        draft.dropped.append("tools.strict")
-        return schema
-    written["strict"] = True
-    return fitted
-
-
-def _write_tool_choice(draft: Draft) -> None:
-    choice, body = draft.request.tool_choice, draft.body
-    mode = choice.mode if choice else "auto"
-    if mode in ("required", "tool") and not draft.claude.has_forced_tools:
-        reason = f"{draft.provider} does not let this model be forced to use a tool"
-        raise UnsupportedParameter(reason, param="tool_choice")
-    written: JsonObject = {"type": {"required": "any"}.get(mode, mode)}
-    if choice and choice.name is not None:
-        written["name"] = choice.name
-    if draft.request.parallel_tool_calls is False and mode != "none":
-        written["disable_parallel_tool_use"] = True
-    if choice or len(written) > 1:
-        body["tool_choice"] = written
-
-
-def _write_web_search(draft: Draft) -> JsonObject:
-    options = read_object(draft, "web_search_options")
-    tool: JsonObject = {"type": "web_search_20250305", "name": "web_search"}
-    location = options.get("user_location")
-    if isinstance(location, dict) and isinstance(location.get("approximate"), dict):
-        tool["user_location"] = {"type": "approximate", **location["approximate"]}
-    if options.get("search_context_size", "medium") != "medium":
-        draft.dropped.append("web_search_options.search_context_size")
-    return tool
 
 
 # --- sampling -------------------------------------------------------------------------------------------------------
@@ -228,7 +169,10 @@ def _write_sampling(draft: Draft, thinks: bool) -> None:
     if "top_k" in draft.body and (thinks or not samplers):
         del draft.body["top_k"]
         draft.dropped.append("top_k")
-    draft.body |= {name: v for name, v in (("temperature", temperature), ("top_p", top_p)) if v is not None}
+    if temperature is not None:
+        draft.body["temperature"] = temperature
+    if top_p is not None:
+        draft.body["top_p"] = top_p
 
 
 def _fit_temperature(draft: Draft) -> float | None:
@@ -283,9 +227,10 @@ def _write_rest(draft: Draft) -> None:
             body["stop_sequences"] = visible
         if len(visible) < len(request.stop):
             draft.dropped.append("stop")
-    _write_user(draft)
-    _write_tier(draft)
-    _write_betas(draft)
+    if request.user or draft.extra:
+        _write_user(draft)
+        _write_tier(draft)
+        _write_betas(draft)
     if request.stream:
         body["stream"] = True
 

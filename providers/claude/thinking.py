@@ -3,7 +3,8 @@
 An effort becomes adaptive thinking with that effort, on older models a budget; a budget becomes an effort on models
 without budgets. A client's own ``thinking`` goes up as it is. Thinking cannot be had together with a forced tool, nor
 by budget behind a prefill or in a tool loop whose thinking blocks were lost: it is then off, and named. ``none`` on a
-model that always thinks becomes its lowest effort, and is named.
+model that always thinks becomes its lowest effort, and is named. Who asks for a summary of the thoughts gets it from a
+model that would think unasked and keep them to itself.
 
 Source: platform.claude.com/docs, "Thinking", "Extended thinking", "Adaptive thinking", "Effort" (2026-11).
 """
@@ -32,12 +33,18 @@ def write_thinking(draft: Draft) -> bool:
     if effort == "none" or budget == 0:
         return _stop_thinking(draft, is_asked=True)
     if effort is None and budget is None:
-        return _stop_thinking(draft) if is_forced else claude.thinks_unasked
+        return _stop_thinking(draft) if is_forced else _think_as_usual(draft)
     if is_forced and not claude.always_thinks:
         return _give_up_thinking(draft)
     if claude.thinks_by_budget and (budget is not None or not claude.thinks_adaptively):
         return _think_by_budget(draft, effort, budget)
     return _think_adaptively(draft, effort, budget) if claude.thinks_adaptively else _give_up_thinking(draft)
+
+
+def _think_as_usual(draft: Draft) -> bool:
+    if draft.claude.thinks_unasked and "reasoning" in draft.extra and "summary" in read_object(draft, "reasoning"):
+        draft.body["thinking"] = {"type": "adaptive", "display": "summarized"}
+    return draft.claude.thinks_unasked
 
 
 def _stop_thinking(draft: Draft, *, is_asked: bool = False) -> bool:

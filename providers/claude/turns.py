@@ -6,7 +6,9 @@
 - Consecutive turns of one role become one. Tool results are user content, and stand before everything else in it.
 - Text without a visible character is left out, as are messages with nothing left: the API refuses both. An assistant
   turn at the end is continued (prefill); white space at its end is refused and cut.
-- Reasoning blocks go back byte for byte, in their place. A block without a signature cannot go back.
+- Reasoning blocks go back byte for byte, in their place. A block without a signature cannot go back, nor can one that
+  another maker's API signed.
+- Blocks the gateway does not interpret go back to the API whose they are, and no other.
 - Calls whose id has characters the API refuses (other makers' ids do) get another one, in call and result alike.
 
 Source: platform.claude.com/docs, "Messages" (API reference), "Vision", "PDF support", "Files", "Mid-conversation system
@@ -26,9 +28,11 @@ from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.errors import BadRequest, UnsupportedParameter
 from gateway.core.types import (
     Audio,
+    DialectName,
     File,
     Image,
     Message,
+    Opaque,
     Reasoning,
     Refusal,
     Role,
@@ -51,6 +55,7 @@ _PDF = "application/pdf"
 _PDF_MAGIC = base64.b64encode(b"%PDF--")[:6].decode()
 
 _read_arguments = msgspec.json.Decoder(JsonObject).decode
+_read_members = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 class Turn(Struct):
@@ -74,7 +79,7 @@ def write_turns(messages: list[Message], provider: str, *, has_system_turns: boo
     chat = Conversation(provider, has_system_turns)
     waiting: list[JsonObject] = []
     for number, message in enumerate(messages):
-        blocks = _write_message(chat, message, f"messages[{number}]")
+        blocks = _write_plain(message) or _write_message(chat, message, f"messages[{number}]")
         if message.role in (Role.SYSTEM, Role.DEVELOPER):
             (waiting if chat.turns and has_system_turns else chat.system).extend(blocks)
         elif blocks:
@@ -113,7 +118,7 @@ def _add(turns: list[Turn], role: str, blocks: list[JsonObject]) -> None:
 
 def _arrange(turns: list[Turn]) -> None:
     for turn in turns:
-        if turn.role == "user":
+        if turn.role == "user" and len(turn.content) > 1:
             turn.content.sort(key=lambda block: block["type"] != "tool_result")
     last = turns[-1]
     if last.role == "assistant" and last.content[-1]["type"] == "text":
@@ -123,8 +128,18 @@ def _arrange(turns: list[Turn]) -> None:
 # --- one message ----------------------------------------------------------------------------------------------------
 
 
+def _write_plain(message: Message) -> list[JsonObject] | None:
+    """A message of one text and nothing else, as most are. None for any other."""
+    if len(message.parts) != 1 or message.name is not None or message.extra:
+        return None
+    (part,) = message.parts
+    if not isinstance(part, Text) or part.extra or not part.text or part.text.isspace():
+        return None
+    return [{"type": "text", "text": part.text}]
+
+
 def _write_message(chat: Conversation, message: Message, place: str) -> list[JsonObject]:
-    if message.role in (Role.SYSTEM, Role.DEVELOPER) and not all(isinstance(p, Text) for p in message.parts):
+    if message.role in (Role.SYSTEM, Role.DEVELOPER) and not all(isinstance(p, Text | Opaque) for p in message.parts):
         raise BadRequest(f"{chat.provider} takes only text in a {message.role} message", param=f"{place}.content")
     blocks = _write_parts(chat, message.parts, place)
     if message.name is not None and message.role is not Role.TOOL:
@@ -173,12 +188,24 @@ def _write_audio(chat: Conversation, part: Audio, param: str) -> JsonObject | No
 
 
 def _write_reasoning(chat: Conversation, part: Reasoning, param: str) -> JsonObject | None:
-    if part.redacted is not None:
+    is_own = part.origin is DialectName.ANTHROPIC_MESSAGES
+    if is_own and part.redacted is not None:
         return {"type": "redacted_thinking", "data": part.redacted}
-    if part.signature:
+    if is_own and part.signature:
         return {"type": "thinking", "thinking": part.text, "signature": part.signature}
     chat.dropped.append("reasoning_content")
     return None
+
+
+def _write_opaque(chat: Conversation, part: Opaque, param: str) -> JsonObject | None:
+    # a piece of a block is what a stream told of one it could not put together, and is no block
+    if part.origin is not DialectName.ANTHROPIC_MESSAGES or part.kind.endswith("_delta"):
+        chat.dropped.append(f"content.{part.kind}")
+        return None
+    try:
+        return {**_read_members(part.value), "type": part.kind}
+    except DECODE_ERRORS:
+        raise BadRequest(f"the {part.kind[:64]!r} block is not an object", param=param) from None
 
 
 def _write_tool_call(chat: Conversation, part: ToolCall, param: str) -> JsonObject | None:
@@ -276,6 +303,7 @@ _WRITERS: dict[type[Struct], Callable[[Conversation, Any, str], JsonObject | Non
     Image: _write_image,
     File: _write_file,
     Audio: _write_audio,
+    Opaque: _write_opaque,
     Reasoning: _write_reasoning,
     ToolCall: _write_tool_call,
     ToolResult: _write_tool_result,

@@ -4,10 +4,10 @@ Source: platform.claude.com/docs, "Messages" (API reference), "Streaming message
 (2026-11).
 """
 
-import re
-
+import msgspec
 from msgspec import Raw, Struct
 
+from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.limits import MAX_TOKEN_COUNT
 from gateway.core.types import Fault, FinishReason, Usage
 from providers.openai_like import clean_message
@@ -41,7 +41,7 @@ ERROR_STATUS = {
 # the default of a raw member; a union with None would let the decoder take nothing but null
 NULL = Raw(b"null")
 # Counts are kept raw: one that is no sane number must not make the whole answer unreadable.
-_COUNT = re.compile(rb"[0-9]{1,16}")
+_MAX_COUNT_DIGITS = len(str(MAX_TOKEN_COUNT))
 
 
 class _OutputDetails(Struct):
@@ -59,6 +59,9 @@ class WireUsage(Struct):
 class WireError(Struct):
     type: str = "api_error"
     message: str = "the provider reported an error"
+
+
+_read_error = msgspec.json.Decoder(WireError).decode
 
 
 class Stop(Struct):
@@ -108,22 +111,24 @@ Piece = TextPiece | CitationPiece | ThinkingPiece | SignaturePiece | InputPiece
 
 def read_usage(reported: WireUsage) -> Usage:
     """Anthropic counts cached parts of the prompt apart from ``input_tokens``; the core counts them in."""
-    cache_read = _read_count(reported.cache_read_input_tokens) or 0
-    cache_write = _read_count(reported.cache_creation_input_tokens) or 0
+    cache_read = read_count(reported.cache_read_input_tokens) or 0
+    cache_write = read_count(reported.cache_creation_input_tokens) or 0
     details = reported.output_tokens_details
     return Usage(
-        input_tokens=(_read_count(reported.input_tokens) or 0) + cache_read + cache_write,
-        output_tokens=_read_count(reported.output_tokens) or 0,
+        input_tokens=(read_count(reported.input_tokens) or 0) + cache_read + cache_write,
+        output_tokens=read_count(reported.output_tokens) or 0,
         cache_read_tokens=cache_read,
         cache_write_tokens=cache_write,
-        reasoning_tokens=(_read_count(details.thinking_tokens) or 0) if details else 0,
+        reasoning_tokens=(read_count(details.thinking_tokens) or 0) if details else 0,
     )
 
 
-def _read_count(raw: Raw) -> int | None:
-    """None for what is no whole number from 0 to ``MAX_TOKEN_COUNT``."""
+def read_count(raw: Raw) -> int | None:
+    """A count of tokens; None for what is no whole number from 0 to ``MAX_TOKEN_COUNT``."""
+    if raw is NULL:
+        return None
     text = bytes(raw)
-    count = int(text) if _COUNT.fullmatch(text) else None
+    count = int(text) if len(text) <= _MAX_COUNT_DIGITS and text.isdigit() else None
     return None if count is None or count > MAX_TOKEN_COUNT else count
 
 
@@ -131,7 +136,7 @@ def update_usage(known: WireUsage, news: WireUsage) -> None:
     """The counts of a stream are cumulative; one that is left out, or is no count, stays what it was."""
     for name in WireUsage.__struct_fields__:
         value = getattr(news, name)
-        is_news = _read_count(value) is not None if isinstance(value, Raw) else value is not None
+        is_news = read_count(value) is not None if isinstance(value, Raw) else value is not None
         if is_news:
             setattr(known, name, value)
 
@@ -154,6 +159,14 @@ class MalformedError(ValueError):
 
 def read_fault(error: WireError) -> Fault:
     return Fault(clean_message(error.message), ERROR_STATUS.get(error.type, 502), native_type=clean_message(error.type))
+
+
+def read_error_member(raw: Raw) -> Fault:
+    """The ``error`` of an answer or an event; it may be anything."""
+    try:
+        return read_fault(_read_error(raw))
+    except DECODE_ERRORS:
+        return read_fault(WireError())
 
 
 def broken(reason: str) -> Fault:

@@ -9,7 +9,7 @@ Sources: OpenAI API reference, "The chat completion chunk object"; variants from
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -94,6 +94,8 @@ class ChatStreamObserver:
         "is_fault_told",
         "usage",
     )
+
+    answer_id: ClassVar[None] = None  # nobody refers to a chat completion
 
     def __init__(self, strip_usage: bool) -> None:
         self._strip_usage = strip_usage

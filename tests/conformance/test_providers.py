@@ -8,7 +8,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import permutations
 from pathlib import Path
@@ -58,17 +58,25 @@ from tests.kit import messages_api
 from tests.kit.feeds import byte_by_byte, splits, whole
 
 TYPES = provider_types()
-OPENAI_SHAPED = (DialectName.OPENAI_CHAT, DialectName.OPENAI_EMBEDDINGS)
+# what answers in streams, and those of them that clients speak too
+CLIENT_STREAMED = (DialectName.OPENAI_CHAT, DialectName.OPENAI_RESPONSES, DialectName.ANTHROPIC_MESSAGES)
+STREAMED = (*CLIENT_STREAMED, DialectName.GEMINI_GENERATE_CONTENT)
 
 every_provider = pytest.mark.parametrize("name", TYPES)
 
 
 def surfaces(name: str) -> list[tuple[Capability, Surface]]:
-    return list(load(name).surfaces.items())
+    return [(capability, surface) for capability, several in load(name).surfaces.items() for surface in several]
 
 
 def translators(name: str) -> list[Translator]:
     return [surface.translator for _, surface in surfaces(name) if surface.translator is not None]
+
+
+def chat_observer(name: str) -> Callable[[bool], StreamObserver] | None:
+    """Of the surface that speaks OpenAI chat, if there is one."""
+    found = [surface for _, surface in surfaces(name) if surface.dialect is DialectName.OPENAI_CHAT]
+    return found[0].observer if found else None
 
 
 # --- the folder -----------------------------------------------------------------------------------------------------
@@ -132,18 +140,19 @@ def test_the_base_url_is_a_place_to_append_paths_to(name: str) -> None:
 def test_surfaces_are_complete(name: str) -> None:
     provider = load(name)
     assert provider.surfaces
-    for capability, surface in provider.surfaces.items():
+    for capability, surface in surfaces(name):
         assert isinstance(capability, Capability)
         assert isinstance(surface.dialect, DialectName)
-        assert re.fullmatch(r"(/[A-Za-z0-9._~:-]+)+", surface.path)
-        assert (surface.translator is None) is (surface.dialect in OPENAI_SHAPED), (
-            "whoever speaks otherwise is translated"
+        for path in (surface.path, surface.stream_path or surface.path):
+            assert re.fullmatch(r"(/([A-Za-z0-9._~:-]|\{model\})+)+(\?[a-z]+=[a-z]+)?", path)
+        if surface.dialect in STREAMED and surface.translator is not None:
+            assert surface.translator.transducer is not None
+        if surface.dialect in CLIENT_STREAMED:
+            assert surface.observer is not None, "a stream that nobody watches has no usage and no faults"
+            assert surface.read_summary is not None
+        assert surface.translator is not None or surface.dialect is not DialectName.GEMINI_GENERATE_CONTENT, (
+            "no client speaks it"
         )
-        assert surface.translator is None or capability is Capability.CHAT
-    if any(surface.dialect is DialectName.OPENAI_CHAT for surface in provider.surfaces.values()):
-        assert provider.observer is not None, "a stream that nobody watches has no usage and no faults"
-    if any(surface.dialect in OPENAI_SHAPED for surface in provider.surfaces.values()):
-        assert provider.read_summary is not None
 
 
 @every_provider
@@ -166,7 +175,7 @@ def test_headers_are_safe_to_send(name: str) -> None:
         assert is_header_value(value)
         assert value
         assert header.lower() not in NEVER_FORWARDED
-    for _, surface in provider.surfaces.items():
+    for _, surface in surfaces(name):
         for header in surface.forwarded_headers:
             assert is_header_name(header)
             assert header == header.lower()
@@ -467,7 +476,7 @@ def watched(observer: StreamObserver, pieces: list[bytes]) -> tuple[bytes, tuple
 
 @every_provider
 def test_a_whole_stream_is_forwarded_as_it_is_and_understood(name: str) -> None:
-    observe = load(name).observer
+    observe = chat_observer(name)
     if observe is None:
         return
     stream = b"".join(OPENAI_EVENTS)
@@ -484,7 +493,7 @@ def test_a_whole_stream_is_forwarded_as_it_is_and_understood(name: str) -> None:
 
 @every_provider
 def test_a_stream_that_breaks_off_is_never_complete(name: str) -> None:
-    observe = load(name).observer
+    observe = chat_observer(name)
     if observe is None:
         return
     stream = b"".join(OPENAI_EVENTS[:3])
@@ -504,7 +513,7 @@ def test_a_stream_that_breaks_off_is_never_complete(name: str) -> None:
 def test_watching_any_stream_depends_on_no_cut_and_changes_nothing(
     name: str, case: tuple[bytes, list[bytes]], strip: bool
 ) -> None:
-    observe = load(name).observer
+    observe = chat_observer(name)
     if observe is None:
         return
     stream, pieces = case

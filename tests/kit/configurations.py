@@ -19,7 +19,7 @@ def _provider(name: str, base_url: str = "https://api.example.com/v1", *, needs_
         name=name,
         title=name.title(),
         base_url=base_url,
-        surfaces={Capability.CHAT: Surface("/chat/completions", DialectName.OPENAI_CHAT)},
+        surfaces={Capability.CHAT: (Surface(path="/chat/completions", dialect=DialectName.OPENAI_CHAT),)},
         read_error=_read_error,
         needs_key=needs_key,
         simulate=simulate,

@@ -13,6 +13,7 @@ from tests.kit.source import ROOT, Source, calls, dotted, imports, is_in, projec
 # so that nobody else has to know what can go wrong inside them.
 EDGES = (
     *("gateway.server", "gateway.connection", "gateway.call", "gateway.upstream.*", "gateway.telemetry.*"),
+    *("gateway.objects.database", "gateway.objects.files"),
     *(
         "gateway.discovery",
         "gateway.app",
@@ -22,10 +23,13 @@ EDGES = (
         "gateway.config.document",
     ),
 )
-EDGE_LIBRARIES = ("aiohttp", "httptools", "multidict", "yarl", "ssl", "socket", "prometheus_client", "yaml", "uvloop")
+EDGE_LIBRARIES = (
+    *("aiohttp", "httptools", "multidict", "yarl", "ssl", "socket", "prometheus_client", "yaml", "uvloop"),
+    *("sqlite3", "aiosqlite"),
+)
 EDGE_ERRORS = re.compile(
     r"(IO|OS|Environment|Timeout|Connection\w*|BrokenPipe|Interrupted|File\w+|Permission|IsADirectory)Error"
-    r"|(aiohttp|httptools|socket|ssl|yaml)\..+"
+    r"|(aiohttp|httptools|socket|ssl|yaml|sqlite3)\..+"
 )
 
 # What can run or rebuild whatever a stranger wrote.

@@ -38,19 +38,45 @@ LAYERS = (
     Layer("gateway.reference", EVERYTHING),  # prints the tables of the others
     # --- the spine: each room knows the ones it stands on and no concrete wing
     Layer(
-        "gateway.discovery", ("gateway.core.*", *CONTRACTS, "gateway.targets", "gateway.relay", "gateway.telemetry.*")
-    ),
-    Layer(
         "gateway.pipeline",
         (
-            *("gateway.core.*", *CONTRACTS, "gateway.telemetry.*"),
-            *("gateway.endpoints", "gateway.targets", "gateway.relay", "gateway.plan", "gateway.call"),
+            *("gateway.core.*", "gateway.dialects.contract", "gateway.telemetry.*"),
+            *("gateway.endpoints", "gateway.request", "gateway.call"),
         ),
     ),
+    Layer(
+        "gateway.resources.*",
+        (
+            *("gateway.core.*", *CONTRACTS, "gateway.dialects.*", "gateway.objects.*", "gateway.telemetry.*"),
+            *("gateway.resources.*", "gateway.endpoints", "gateway.request", "gateway.targets", "gateway.inquiry"),
+            *("gateway.passing", "gateway.call", "gateway.local_call", "gateway.continuity", "gateway.relay"),
+            "gateway.config.settings",
+        ),
+    ),
+    Layer("gateway.local_call", ("gateway.core.*", "gateway.call", "gateway.upstream.contract")),
+    Layer(
+        "gateway.forwarding",
+        (
+            *("gateway.core.*", *CONTRACTS, "gateway.telemetry.*"),
+            *("gateway.request", "gateway.targets", "gateway.relay", "gateway.plan", "gateway.call"),
+            *("gateway.inquiry", "gateway.continuity", "gateway.endpoints"),
+        ),
+    ),
+    Layer("gateway.continuity", ("gateway.dialects.contract", "gateway.targets")),
+    Layer(
+        "gateway.request",
+        (
+            *("gateway.core.*", "gateway.dialects.contract", "gateway.telemetry.*"),
+            *("gateway.endpoints", "gateway.call"),
+        ),
+    ),
+    Layer("gateway.discovery", ("gateway.core.*", "gateway.inquiry", "gateway.targets", "gateway.telemetry.*")),
+    Layer("gateway.inquiry", ("gateway.core.*", "gateway.relay", "gateway.targets")),
     Layer("gateway.relay", ("gateway.core.*", *CONTRACTS, "gateway.telemetry.*", "gateway.call", "gateway.plan")),
+    Layer("gateway.passing", ("gateway.core.*", *CONTRACTS, "gateway.telemetry.*", "gateway.call")),
     Layer("gateway.plan", ("gateway.core.*", *CONTRACTS, "gateway.targets", "gateway.flow")),
     Layer("gateway.flow", ("gateway.core.*", *CONTRACTS)),
-    Layer("gateway.targets", ("gateway.core.*", *CONTRACTS, "gateway.telemetry.*")),
+    Layer("gateway.targets", ("gateway.core.*", *CONTRACTS, "gateway.telemetry.*", "gateway.endpoints")),
     Layer("gateway.server", ("gateway.core.*", "gateway.config.settings", "gateway.call", "gateway.connection")),
     Layer(
         "gateway.connection", ("gateway.core.*", "gateway.upstream.contract", "gateway.config.settings", "gateway.call")
@@ -61,6 +87,8 @@ LAYERS = (
     Layer("gateway.upstream.contract", ("gateway.core.*",)),
     Layer("gateway.upstream.*", ("gateway.core.*", "gateway.upstream.*", "providers.contract")),
     Layer("gateway.dialects.*", ("gateway.core.*", "gateway.dialects.*")),
+    Layer("gateway.objects.contract", ("gateway.core.*",)),
+    Layer("gateway.objects.*", ("gateway.core.*", "gateway.objects.*")),
     Layer("gateway.telemetry.*", ("gateway.core.*", "gateway.telemetry.*")),
     Layer("gateway.config.load", ("gateway.core.*", "gateway.config.*", "providers", "providers.contract")),
     Layer("gateway.config.*", ("gateway.core.*", "gateway.config.*", "providers.contract")),
@@ -75,7 +103,11 @@ LAYERS = (
 )
 
 # A provider may be split in parts: ``acme_stream`` belongs to ``acme``. A part that is named otherwise says so here.
-PARTS = {"providers.simulation": "providers.simulator", "providers.claude": "providers.anthropic"}
+PARTS = {
+    "providers.simulation": "providers.simulator",
+    "providers.claude": "providers.anthropic",
+    "providers.generate_content": "providers.gemini",
+}
 
 # (importer, imported, reason): one provider that is built on another one's functions.
 EXCEPTIONS: tuple[tuple[str, str, str], ...] = ()

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.types import Capability, DialectName
-from gateway.endpoints import ENDPOINTS, Access, Action, Endpoint, find_methods, path_argument
+from gateway.endpoints import ANY, ENDPOINTS, METHODS, Access, Action, Endpoint, find, spellings, suggestion, unquoted
 
 BY_NAME = {endpoint.name: endpoint for endpoint in ENDPOINTS}
 
@@ -21,6 +21,26 @@ PROMISED = [
     ("GET", "/models/gpt-4o", "model"),
     ("GET", "/v1/models/openai/gpt-4o", "model"),
     ("GET", "/v1/models/openai%2Fgpt-4o", "model"),
+    ("POST", "/v1/responses", "responses"),
+    ("POST", "/responses", "responses"),
+    ("GET", "/v1/responses/resp_1", "get_response"),
+    ("DELETE", "/v1/responses/resp_1", "delete_response"),
+    ("POST", "/v1/responses/resp_1/cancel", "cancel_response"),
+    ("GET", "/v1/responses/resp_1/input_items", "list_input_items"),
+    ("POST", "/v1/messages", "messages"),
+    ("POST", "/messages", "messages"),
+    ("POST", "/v1/messages/count_tokens", "count_tokens"),
+    ("POST", "/v1/conversations", "create_conversation"),
+    ("POST", "/v1/conversations/c", "update_conversation"),
+    ("DELETE", "/v1/conversations/c/items/i", "delete_item"),
+    ("POST", "/v1/files", "upload_file"),
+    ("GET", "/v1/files/f/content", "get_file_content"),
+    ("POST", "/v1/batches", "create_batch"),
+    ("POST", "/v1/batches/b/cancel", "cancel_batch"),
+    ("POST", "/v1/audio/transcriptions", "transcriptions"),
+    ("POST", "/v1/rerank", "rerank"),
+    ("GET", "/p/openai/v1/models", "passthrough"),
+    ("DELETE", "/p/openai/v1/x/y", "passthrough"),
     ("GET", "/health", "health"),
     ("GET", "/health/ready", "ready"),
     ("GET", "/metrics", "metrics"),
@@ -29,7 +49,7 @@ PROMISED = [
 
 @pytest.mark.parametrize(("method", "path", "name"), PROMISED)
 def test_promised_paths_lead_to_their_endpoints(method: str, path: str, name: str) -> None:
-    assert find_methods(path)[method] is BY_NAME[name]
+    assert find(path).methods[method] is BY_NAME[name]
 
 
 @pytest.mark.parametrize(
@@ -67,12 +87,37 @@ def test_promised_paths_lead_to_their_endpoints(method: str, path: str, name: st
     ],
 )
 def test_other_paths_lead_nowhere(path: str) -> None:
-    assert find_methods(path) == {}
+    assert find(path).methods == {}
 
 
 def test_a_path_says_which_methods_it_has() -> None:
-    assert set(find_methods("/v1/chat/completions")) == {"POST"}
-    assert set(find_methods("/v1/models/x")) == {"GET"}
+    assert set(find("/v1/chat/completions").methods) == {"POST"}
+    assert set(find("/v1/models/x").methods) == {"GET"}
+    assert set(find("/v1/responses/x").methods) == {"GET", "DELETE"}
+    assert set(find("/p/x/y").methods) == set(METHODS)
+
+
+@pytest.mark.parametrize(
+    ("path", "arguments"),
+    [
+        ("/v1/responses/resp_1/input_items", ("resp_1",)),
+        ("/conversations/conv_1/items/msg_2", ("conv_1", "msg_2")),
+        ("/v1/files/a%2Fb/content", ("a%2Fb",)),
+        ("/p/openai/v1/files/x", ("openai", "v1/files/x")),
+        ("/p/openai/v1/", ("openai", "v1/")),
+        ("/p/openai/a%2F..%2Fb", ("openai", "a%2F..%2Fb")),
+    ],
+)
+def test_arguments_come_as_they_stand_in_the_path(path: str, arguments: tuple[str, ...]) -> None:
+    assert find(path).arguments == arguments
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/responses/", "/v1/responses/a/b", "/v1/files//content", "/p/", "/p/openai", "/p/openai/", "/p//x", "/v1/p/openai/x"],
+)
+def test_an_argument_is_one_segment_and_not_empty(path: str) -> None:
+    assert find(path).methods == {}
 
 
 @pytest.mark.parametrize(
@@ -95,9 +140,9 @@ def test_a_path_says_which_methods_it_has() -> None:
     ],
 )
 def test_the_argument_is_what_stands_behind_the_path(path: str, argument: str) -> None:
-    endpoint = find_methods(path)["GET"]
-    assert endpoint is BY_NAME["model"]
-    assert path_argument(endpoint, path) == argument
+    found = find(path)
+    assert found.methods["GET"] is BY_NAME["model"]
+    assert unquoted(found.arguments[0]) == argument
 
 
 @given(
@@ -105,11 +150,12 @@ def test_the_argument_is_what_stands_behind_the_path(path: str, argument: str) -
     | st.sampled_from([e.path for e in ENDPOINTS]).flatmap(lambda p: st.text(max_size=5).map(lambda t: p + t))
 )
 def test_any_path_is_found_or_not_and_never_an_error(path: str) -> None:
-    for endpoint in find_methods(path).values():
-        if endpoint.path.endswith("/"):
-            assert isinstance(path_argument(endpoint, path), str)
-        else:
-            assert path in (endpoint.path, endpoint.path.removeprefix("/v1"))
+    found = find(path)
+    for endpoint in found.methods.values():
+        assert len(found.arguments) == endpoint.path.count("{")
+        assert found.arguments or path in spellings(endpoint)
+        assert all(isinstance(unquoted(argument), str) for argument in found.arguments)
+    assert suggestion(path)
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
@@ -117,17 +163,25 @@ def test_every_row_is_complete(endpoint: Endpoint) -> None:
     assert re.fullmatch(r"[a-z][a-z_]*", endpoint.name), "it is a metric label"
     assert endpoint.summary.endswith(".")
     assert endpoint.path.startswith("/v1/") is endpoint.is_v1
-    assert (endpoint.capability is not None) is (endpoint.action is Action.FORWARD)
-    assert (endpoint.method == "POST") is (endpoint.action is Action.FORWARD)
+    assert endpoint.method in (*METHODS, ANY)
+    if endpoint.action in (Action.FORWARD, Action.FORWARD_FORM, Action.COUNT_TOKENS):
+        assert endpoint.capability is not None
+        assert endpoint.method == "POST"
+
+
+def test_every_action_is_somebodys() -> None:
+    assert {endpoint.action for endpoint in ENDPOINTS} == set(Action)
 
 
 def test_rows_do_not_hide_each_other() -> None:
     assert len({endpoint.name for endpoint in ENDPOINTS}) == len(ENDPOINTS)
-    spellings = [(e.method, p) for e in ENDPOINTS for p in {e.path, e.path.removeprefix("/v1") if e.is_v1 else e.path}]
-    assert len(set(spellings)) == len(spellings)
+    pairs = [(e.method, p) for e in ENDPOINTS for p in spellings(e)]
+    assert len(set(pairs)) == len(pairs)
     for endpoint in ENDPOINTS:
-        path = endpoint.path + "x" if endpoint.path.endswith("/") else endpoint.path
-        assert find_methods(path)[endpoint.method] is endpoint
+        for path in spellings(endpoint):
+            method = "PUT" if endpoint.method == ANY else endpoint.method
+            concrete = re.sub(r"\{\w+\.{3}\}", "x/y", re.sub(r"\{\w+\}", "x", path))
+            assert find(concrete).methods[method] is endpoint
 
 
 def test_only_what_tells_nothing_is_open_to_everybody() -> None:

@@ -297,33 +297,41 @@ class BrokenReader:
 Break = Callable[[Provider], Provider]
 
 
+def surface_with(**functions: Any) -> Break:
+    def change(provider: Provider) -> Provider:
+        surfaces = tuple(msgspec.structs.replace(s, **functions) for s in provider.surfaces[Capability.CHAT])
+        return msgspec.structs.replace(provider, surfaces={**provider.surfaces, Capability.CHAT: surfaces})
+
+    return change
+
+
 def translator_with(**functions: Any) -> Break:
     def change(provider: Provider) -> Provider:
-        surface = provider.surfaces[Capability.CHAT]
-        if surface.translator is None:
+        translator = provider.surfaces[Capability.CHAT][0].translator
+        if translator is None:
             return provider
-        surface = msgspec.structs.replace(surface, translator=msgspec.structs.replace(surface.translator, **functions))
-        return msgspec.structs.replace(provider, surfaces={**provider.surfaces, Capability.CHAT: surface})
+        return surface_with(translator=msgspec.structs.replace(translator, **functions))(provider)
 
     return change
 
 
 def transducer_broken_at(mark: bytes) -> Break:
     def change(provider: Provider) -> Provider:
-        translator = provider.surfaces[Capability.CHAT].translator
-        if translator is None:
+        translator = provider.surfaces[Capability.CHAT][0].translator
+        if translator is None or translator.transducer is None:
             return provider
-        return translator_with(transducer=lambda: BrokenReader(translator.transducer(), mark))(provider)
+        make = translator.transducer
+        return translator_with(transducer=lambda: BrokenReader(make(), mark))(provider)
 
     return change
 
 
 def observer_broken_at(mark: bytes) -> Break:
     def change(provider: Provider) -> Provider:
-        make = provider.observer
+        make = provider.surfaces[Capability.CHAT][0].observer
         if make is None:
             return provider
-        return msgspec.structs.replace(provider, observer=lambda strip: BrokenReader(make(strip), mark))
+        return surface_with(observer=lambda strip: BrokenReader(make(strip), mark))(provider)
 
     return change
 
@@ -370,9 +378,9 @@ def assert_internal(gateway: Gateway, response: Response) -> None:
         pytest.param(translator_with(read_answer=broken), "claude-test", False, id="answer"),
         pytest.param(translator_with(transducer=broken), "claude-test", True, id="transducer"),
         pytest.param(transducer_broken_at(b""), "claude-test", True, id="first bytes of a stream"),
-        pytest.param(provider_with(observer=broken), "gpt-test", True, id="observer"),
+        pytest.param(surface_with(observer=broken), "gpt-test", True, id="observer"),
         pytest.param(observer_broken_at(b""), "gpt-test", True, id="first bytes observed"),
-        pytest.param(provider_with(read_summary=broken), "gpt-test", False, id="summary"),
+        pytest.param(surface_with(read_summary=broken), "gpt-test", False, id="summary"),
     ],
 )
 def test_a_defect_is_a_500_that_tells_nothing(

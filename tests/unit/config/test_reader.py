@@ -106,7 +106,7 @@ def test_an_unknown_key_names_the_nearest_known_one(text, place, nearest):
 
 @pytest.mark.parametrize(
     "text",
-    ["cache: {}", "storage: {}", "virtual_models: {}", "budgets: []", "rate_limits: []", "guardrails: []", "audit: {}",
+    ["cache: {}", "virtual_models: {}", "budgets: []", "rate_limits: []", "guardrails: []", "audit: {}",
      "tracing: {}", "providers: {openai: {api_key: k, breaker: {enabled: true}}}"],
 )  # fmt: skip
 def test_what_is_not_there_yet_is_an_unknown_key_like_any_other(text):

@@ -149,3 +149,28 @@ def test_nothing_is_due_before_at_and_nothing_outlives_the_total(
         assert verdict is None or now >= known_at
         assert deadlines.at <= 1100
         assert deadlines.passed(1100) is Phase.TOTAL
+
+
+def test_a_body_that_waits_for_its_client_stops_every_clock() -> None:
+    deadlines = begun()
+    deadlines.sending(1001)
+    assert deadlines.passed(10**9) is None
+    deadlines.expects(1051)
+    assert due(deadlines) == (1081, Phase.STALL)
+    deadlines.moved(1061)
+    assert due(deadlines) == (1091, Phase.STALL)
+    deadlines.idles(1070)
+    deadlines.idles(1080)
+    deadlines.expects(1090)
+    deadlines.expects(1095)
+    assert due(deadlines) == (1120, Phase.STALL)
+    deadlines.moved(1160)
+    # 50 and 20 seconds were the client's
+    assert due(deadlines) == (1170, Phase.TOTAL)
+
+
+def test_a_second_attempt_to_connect_ends_the_waiting_for_the_client() -> None:
+    deadlines = begun()
+    deadlines.sending(1001)
+    deadlines.connecting(1003)
+    assert due(deadlines) == (1008, Phase.CONNECT)

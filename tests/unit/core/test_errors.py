@@ -27,6 +27,7 @@ FAMILY = {
     "GatewayError": ("internal_error", 500, "gateway", False),
     "Internal": ("internal_error", 500, "gateway", False),
     "Overloaded": ("overloaded", 503, "gateway", False),
+    "StorageUnavailable": ("storage_unavailable", 503, "gateway", False),
     "ClientError": ("internal_error", 500, "client", False),
     "BadRequest": ("invalid_request", 400, "client", False),
     "UnsupportedParameter": ("unsupported_parameter", 400, "client", False),

@@ -1,4 +1,5 @@
 import ipaddress
+import posixpath
 import string
 from urllib.parse import unquote, urljoin
 
@@ -220,3 +221,39 @@ def test_quotes_everything_but_unreserved(text: str, quoted: str) -> None:
 def test_refuses_to_quote_what_stays_dangerous(text: str) -> None:
     with pytest.raises(ValueError, match=r"path segment|surrogates"):
         names.quote_segment(text)
+
+
+# --- paths that are passed through --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("v1/files", "v1/files/", "v1/files/file-abc/content", "v1beta/models/gemini-pro:generateContent"),
+        *("a%20b", "caf%C3%A9", "v1/a;b", "~user/x", "a.b/..c", "...", "v1/x@y", "a=b,c"),
+    ],
+)
+def test_paths_that_mean_the_same_to_everybody_are_plain(path: str) -> None:
+    assert names.is_plain_path(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("", "/", "//", "a//b", "/a", "a///", ".", "..", "a/..", "../a", "a/./b", "a/../b"),
+        *("%2e", "%2E%2e", ".%2e", "a/%2e%2e/b", "a%2fb", "a%2Fb", "a%5cb", "a\\b", "a%252fb", "a%25", "%", "a%2", "a%zz"),
+        *("a%00b", "a%0ab", "a%7fb", "..;/x", "..;x/y", ".;x", "%2e%2e;x"),
+    ],
+)
+def test_paths_that_could_lead_elsewhere_are_not_plain(path: str) -> None:
+    assert not names.is_plain_path(path)
+
+
+@given(st.text(alphabet="ab./%2eEfF5cC\\;", max_size=12))
+def test_no_plain_path_leaves_its_place(path: str) -> None:
+    if names.is_plain_path(path):
+        once = unquote(path)
+        for seen in (path, once, unquote(once)):
+            assert posixpath.normpath("/base/" + seen).startswith("/base/")
+            assert "//" not in seen
+            assert "\\" not in seen

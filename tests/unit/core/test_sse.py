@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from gateway.core import sse
 from gateway.core.limits import MAX_SSE_EVENT_BYTES
-from gateway.core.sse import SseDecoder, SseEvent, encode_event
+from gateway.core.sse import SseDecoder, SseEvent, WholeEvents, encode_event
 from tests.kit.feeds import byte_by_byte, cut_at, feed_all, splits, whole
 
 
@@ -228,3 +228,59 @@ def test_an_event_is_encoded_with_its_name_and_each_line_of_its_data(
 def test_an_event_name_cannot_break_the_line(event: str) -> None:
     with pytest.raises(ValueError, match="event name"):
         encode_event(b"x", event)
+
+
+# --- whole events ---------------------------------------------------------------------------------------------------
+
+
+def cut_whole(pieces: list[bytes]) -> tuple[list[bytes], bytes]:
+    """What is passed on, piece by piece, and what broke off."""
+    events = WholeEvents()
+    passed = [events.feed(piece) for piece in pieces]
+    last, rest = events.finish()
+    return [*passed, last], rest
+
+
+@given(streams.flatmap(lambda data: st.tuples(st.just(data), splits(data))))
+@example((b"data: a\n\n\n", [b"data: a\n\n", b"\n"]))
+@example((b"data: a\r\r", [b"data: a\r\r"]))
+def test_no_byte_changes_and_nothing_ends_inside_an_event(case: tuple[bytes, list[bytes]]) -> None:
+    data, pieces = case
+    expected = cut_whole([data])
+    for cut in (pieces, byte_by_byte(data)):
+        passed, rest = cut_whole(cut)
+        assert b"".join(passed) == b"".join(expected[0])
+        assert rest == expected[1]
+        assert b"".join(passed) + rest == data
+        decoder = SseDecoder()
+        for piece in passed:
+            decoder.feed(piece)
+            # lines of half an event would be pending
+            assert not bytes(decoder._pending).strip(b"\n")
+    assert decode(b"".join(expected[0])) == decode(data)
+
+
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n", b"\n\r\n", b"\r\r\n", b"\r\n\n"])
+def test_an_event_is_passed_on_with_the_bytes_that_end_it(end: bytes) -> None:
+    events = WholeEvents()
+    assert events.feed(b"data: a" + end) == b"data: a" + end
+    assert [events.feed(piece) for piece in (b"da", b"ta: b", end[:-1], end[-1:] + b"data: c")][-1].startswith(b"data")
+    assert events.finish() == (b"", b"data: c")
+
+
+def test_a_last_return_may_be_half_a_line_end_and_waits() -> None:
+    events = WholeEvents()
+    assert events.feed(b"data: a\r\r") == b""
+    assert events.feed(b"data: b\r\r") == b"data: a\r\r"
+    assert events.finish() == (b"data: b\r\r", b"")
+
+
+@pytest.mark.parametrize("excess", [0, 1])
+def test_a_held_event_is_bounded(small_limit: int, excess: int) -> None:
+    events = WholeEvents()
+    half = b"x" * (small_limit + excess)
+    assert events.feed(b"data: a\n\n" + half) == b"data: a\n\n"
+    assert events.overflowed is bool(excess)
+    assert events.feed(b"\n\n") == (b"" if excess else half + b"\n\n")
+    assert events.feed(b"data: b\n\n") == (b"" if excess else b"data: b\n\n")
+    assert events.finish() == (b"", b"")

@@ -113,6 +113,7 @@ def test_every_event_survives_json() -> None:
         types.ReasoningDelta(text="hm", block=1, signature="s"),
         types.ToolCallDelta(position=0, id="c", name="f", arguments="{"),
         types.ContentDelta(field="annotations", value=raw_json({"url": "u"})),
+        types.Vector(0, [0.25, -1.0]),
         types.UsageReport(Usage(input_tokens=3, output_tokens=4)),
         types.Finish(types.FinishReason.TOOL_CALLS, native="tool_use"),
         types.Fault("cut"),

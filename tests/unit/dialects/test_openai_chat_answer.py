@@ -11,6 +11,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from gateway.core.limits import MAX_ANSWER_ID_CHARS, MAX_HELD_ANSWER_CHARS
 from gateway.core.types import (
     ContentDelta,
+    DialectName,
     Event,
     Fault,
     Finish,
@@ -19,6 +20,7 @@ from gateway.core.types import (
     ReasoningDelta,
     RefusalDelta,
     Start,
+    Text,
     TextDelta,
     ToolCall,
     ToolCallDelta,
@@ -170,6 +172,55 @@ def test_reasoning_is_told_as_it_comes_and_signed_blocks_whole_at_the_end():
         },
         {},
     ]
+
+
+def test_another_maker_s_proofs_are_sealed():
+    gemini, responses = DialectName.GEMINI_GENERATE_CONTENT, DialectName.OPENAI_RESPONSES
+    events = [
+        ReasoningDelta("r"),
+        ReasoningDelta(signature="gAAA", origin=responses, id="rs_1"),
+        ReasoningDelta(block=1, signature="AbC+/=", origin=gemini),
+        ReasoningDelta(block=2, redacted="gBBB", origin=responses, id="rs_2"),
+        STOP,
+    ]
+    assert message(*events)["thinking_blocks"] == [
+        {"type": "thinking", "thinking": "r", "signature": "openai_responses:rs_1:gAAA"},
+        {"type": "thinking", "thinking": "", "signature": "gemini_generate_content::AbC+/="},
+        {"type": "redacted_thinking", "data": "openai_responses:rs_2:gBBB"},
+    ]
+    assert deltas(*events)[-2]["thinking_blocks"] == message(*events)["thinking_blocks"]
+
+
+PROOF = st.builds(
+    lambda text, proof, origin, thought_id, is_redacted: Reasoning(
+        "" if is_redacted else text,
+        None if is_redacted else proof,
+        proof if is_redacted else None,
+        origin,
+        None if origin is DialectName.ANTHROPIC_MESSAGES else thought_id,
+    ),
+    st.text(max_size=6),
+    st.text("abAB+/=", min_size=1, max_size=8),
+    st.sampled_from(
+        [DialectName.ANTHROPIC_MESSAGES, DialectName.OPENAI_RESPONSES, DialectName.GEMINI_GENERATE_CONTENT]
+    ),
+    st.none() | st.text("rs_0", min_size=1, max_size=4),
+    st.booleans(),
+)
+
+
+@given(st.lists(PROOF, min_size=1, max_size=4))
+def test_proofs_come_back_as_they_were_told(thoughts):
+    events = [START]
+    for number, thought in enumerate(thoughts):
+        if thought.text:
+            events.append(ReasoningDelta(thought.text, number))
+        events.append(
+            ReasoningDelta("", number, thought.signature, thought.redacted, thought.origin, thought.id),
+        )
+    turn = message(*events[1:], TextDelta("a"), STOP)
+    body = {"model": "m", "messages": [{"role": "user", "content": "?"}, turn]}
+    assert decode(json.dumps(body).encode()).messages[1].parts == [*thoughts, Text("a")]
 
 
 def test_citations_come_together_and_as_they_are():

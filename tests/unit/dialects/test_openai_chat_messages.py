@@ -7,6 +7,7 @@ from gateway.core.errors import BadRequest, UnsupportedParameter
 from gateway.core.limits import MAX_MESSAGE_PARTS
 from gateway.core.types import (
     Audio,
+    DialectName,
     File,
     Image,
     Message,
@@ -260,20 +261,69 @@ def test_thinking_may_stand_among_the_parts():
     ]
 
 
+def test_blocks_of_the_provider_s_tools_go_back_in_front_of_the_words():
+    use = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "é"}}
+    found = {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": []}
+    item = {"type": "web_search_call", "id": "ws_1"}
+    turn = message(role="assistant", content="a", thinking_blocks=[SIGNED], provider_content=[use, found, item])
+    first, *blocks, last = turn.parts
+    assert (first, last, turn.extra) == (Reasoning("r", signature="sig"), Text("a"), {})
+    assert [(block.kind, json.loads(bytes(block.value)), block.origin) for block in blocks] == [
+        ("server_tool_use", use, DialectName.ANTHROPIC_MESSAGES),
+        ("web_search_tool_result", found, DialectName.ANTHROPIC_MESSAGES),
+        ("web_search_call", item, DialectName.OPENAI_RESPONSES),
+    ]
+
+
+@pytest.mark.parametrize(
+    "value", [3, "x", {"type": "x"}, [3], [{}], [{"type": 3}], [{"type": "x"}, {"executableCode": {}}]]
+)
+def test_provider_content_of_another_shape_is_one_more_unknown_member(value):
+    found = message(role="assistant", content="a", provider_content=value)
+    assert found.parts == [Text("a")]
+    assert plain(found.extra) == {"provider_content": value}
+
+
+@pytest.mark.parametrize(
+    ("block", "found"),
+    [
+        (SIGNED, Reasoning("r", signature="sig")),
+        (
+            {"type": "thinking", "thinking": "r", "signature": "openai_responses:rs_1:gAAA:x"},
+            Reasoning("r", signature="gAAA:x", origin=DialectName.OPENAI_RESPONSES, id="rs_1"),
+        ),
+        (
+            {"type": "thinking", "thinking": "", "signature": "gemini_generate_content::AbC="},
+            Reasoning("", signature="AbC=", origin=DialectName.GEMINI_GENERATE_CONTENT),
+        ),
+        (
+            {"type": "thinking", "thinking": "", "signature": "openai_responses.redacted::E"},
+            Reasoning("", redacted="E", origin=DialectName.OPENAI_RESPONSES),
+        ),
+        (
+            {"type": "redacted_thinking", "data": "openai_responses:rs_2:gAAA"},
+            Reasoning(redacted="gAAA", origin=DialectName.OPENAI_RESPONSES, id="rs_2"),
+        ),
+        ({"type": "thinking", "thinking": "r", "signature": "nobody:x:y"}, Reasoning("r", signature="nobody:x:y")),
+        (
+            {"type": "thinking", "thinking": "r", "signature": "openai_responses::"},
+            Reasoning("r", origin=DialectName.OPENAI_RESPONSES),
+        ),
+    ],
+)
+def test_a_sealed_proof_tells_whose_it_is(block, found):
+    assert message(role="assistant", content="", thinking_blocks=[block]).parts == [found]
+
+
 def test_what_a_client_replays_beside_is_kept():
     found = message(
         role="assistant",
         content="a",
         annotations=[],
         reasoning_details=[{"type": "reasoning.text"}],
-        provider_content=[{"type": "server_tool_use"}],
         audio=None,
     )
-    assert plain(found.extra) == {
-        "annotations": [],
-        "reasoning_details": [{"type": "reasoning.text"}],
-        "provider_content": [{"type": "server_tool_use"}],
-    }
+    assert plain(found.extra) == {"annotations": [], "reasoning_details": [{"type": "reasoning.text"}]}
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,30 @@ from hypothesis import strategies as st
 from gateway.core.types import Capability, DialectName, Model, Secret
 from providers import load
 from providers.anthropic import PROVIDER, auth, read_error, read_models
+from providers.claude.observer import MessagesStreamObserver
 
 
 def test_it_is_found_by_its_name_and_translates_chats() -> None:
     assert load("anthropic") is PROVIDER
-    surface = PROVIDER.surfaces[Capability.CHAT]
+    (surface,) = PROVIDER.surfaces[Capability.CHAT]
     assert (surface.path, surface.dialect) == ("/messages", DialectName.ANTHROPIC_MESSAGES)
     assert surface.translator is not None
+    assert surface.observer is MessagesStreamObserver
     assert ("anthropic-version", "2023-06-01") in PROVIDER.headers
+
+
+def test_it_counts_tokens_beside_its_messages() -> None:
+    (surface,) = PROVIDER.surfaces[Capability.COUNT_TOKENS]
+    assert (surface.path, surface.dialect) == ("/messages/count_tokens", DialectName.ANTHROPIC_COUNTING)
+    assert surface.translator is not None
+    assert surface.translator.transducer is None
+    assert surface.read_summary is not None
+
+
+def test_what_a_client_says_of_itself_goes_up() -> None:
+    for surface in (PROVIDER.surfaces[Capability.CHAT][0], PROVIDER.surfaces[Capability.COUNT_TOKENS][0]):
+        assert {"anthropic-beta", "anthropic-version", "x-claude-code-session-id"} < set(surface.forwarded_headers)
+        assert surface.forwarded_prefixes == ("anthropic-",)
 
 
 def test_an_api_key_has_its_own_header_and_a_token_is_a_bearer() -> None:

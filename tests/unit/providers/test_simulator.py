@@ -13,6 +13,8 @@ from providers.simulation.directives import Directives
 from providers.simulator import CHAT_MODELS, EMBEDDING_MODELS, PROVIDER, simulate
 from tests.kit.simulated import Json, answer, calls, chat, chunks, embeddings, error, sent, streamed_text, text, tool
 
+(CHAT,) = PROVIDER.surfaces[Capability.CHAT]
+
 
 def test_the_record_offers_three_models_without_a_key() -> None:
     assert [model.id for model in PROVIDER.models] == ["sim-small", "sim-large", "sim-embed"]
@@ -62,17 +64,17 @@ def test_wrong_requests_get_the_status_a_provider_would_give(script: Script, sta
 
 
 def test_the_record_reads_its_own_answers() -> None:
-    assert PROVIDER.read_summary is not None
-    summary = PROVIDER.read_summary(sent(chat()))
+    assert CHAT.read_summary is not None
+    summary = CHAT.read_summary(sent(chat()))
     assert summary.usage is not None
     assert summary.usage.output_tokens == answer(chat())["usage"]["completion_tokens"]
     assert summary.finish_reason == "stop"
 
 
 def test_the_record_watches_its_own_streams() -> None:
-    assert PROVIDER.observer is not None
+    assert CHAT.observer is not None
     script = chat(stream=True, stream_options={"include_usage": True})
-    observer = PROVIDER.observer(False)
+    observer = CHAT.observer(False)
     assert observer.feed(sent(script)) + observer.finish() == sent(script)
     assert (observer.is_complete, observer.has_token, observer.fault) == (True, True, None)
     assert observer.usage is not None
@@ -81,8 +83,8 @@ def test_the_record_watches_its_own_streams() -> None:
 
 @pytest.mark.parametrize("directives", [{"truncate_after": 3}, {"fault_after": 3}])
 def test_the_record_notices_a_broken_stream(directives: Json) -> None:
-    assert PROVIDER.observer is not None
-    observer = PROVIDER.observer(False)
+    assert CHAT.observer is not None
+    observer = CHAT.observer(False)
     observer.feed(sent(chat(stream=True, simulate=directives)))
     observer.finish()
     assert observer.fault is not None

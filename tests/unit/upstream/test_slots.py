@@ -40,6 +40,26 @@ def test_the_last_used_idle_connection_is_taken_first() -> None:
     assert [slots.take_idle(), slots.take_idle(), slots.take_idle()] == [second, first, None]
 
 
+def test_a_connection_that_was_just_in_use_can_be_asked_for() -> None:
+    slots: Slots[Connection, str] = Slots(PoolLimits(max_connections=3))
+    old, broken, recent = opened(slots), opened(slots), opened(slots)
+    slots.closed(recent)
+    for connection, now in ((old, 1), (broken, 7), (recent, 8)):
+        slots.give_back(connection, now)
+    broken.usable = False
+    assert slots.take_recent(5) is recent
+    assert slots.take_recent(5) is None
+    assert slots.take_recent(1) is old
+
+
+def test_in_a_full_pool_any_idle_connection_is_recent_enough() -> None:
+    slots: Slots[Connection, str] = Slots(LIMITS)
+    first, second = opened(slots), opened(slots)
+    slots.give_back(first, 1)
+    slots.give_back(second, 2)
+    assert [slots.take_recent(5), slots.take_recent(5), slots.take_recent(5)] == [second, first, None]
+
+
 def test_what_is_given_back_goes_to_whoever_waits_longest() -> None:
     slots: Slots[Connection, str] = Slots(PoolLimits(max_connections=1))
     connection = opened(slots)

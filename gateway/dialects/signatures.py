@@ -1,0 +1,45 @@
+"""Proofs of thought, as clients carry them from one turn to the next.
+
+A client keeps one opaque text beside each block of thought and sends it back. What it holds differs by vendor, and a
+proof shown to another vendor is an error there, so that a conversation could not change its model. So each dialect
+writes the proofs of its own vendor as they are, and all others with their origin in front:
+
+    <origin>:<id of the thought, may be empty>:<the proof>
+    <origin>.redacted::<the proof>
+
+The second form is a block whose text is withheld, where the dialect has no kind of block for it.
+"""
+
+from msgspec import Struct
+
+from gateway.core.types import DialectName
+
+_REDACTED = ".redacted"
+_ORIGINS = {origin.value: origin for origin in DialectName}
+
+
+class Proof(Struct, frozen=True):
+    """``text`` is a signature, or encrypted or withheld thought; see ``core.types.Reasoning``."""
+
+    text: str
+    origin: DialectName
+    id: str | None = None
+    is_redacted: bool = False
+
+
+def seal(proof: Proof, own: DialectName) -> str:
+    """The text that a client of a dialect whose own proofs are those of ``own`` is given."""
+    if proof.origin is own:
+        return proof.text
+    kind = _REDACTED if proof.is_redacted else ""
+    return f"{proof.origin.value}{kind}:{proof.id or ''}:{proof.text}"
+
+
+def unseal(text: str, own: DialectName) -> Proof:
+    """What ``seal`` made. Base64 has no colon, so a vendor's own proof is never taken for a sealed one."""
+    word, colon, rest = text.partition(":")
+    origin = _ORIGINS.get(word.removesuffix(_REDACTED)) if colon else None
+    if origin is None:
+        return Proof(text, own)
+    thought_id, _, proof = rest.partition(":")
+    return Proof(proof, origin, thought_id or None, word.endswith(_REDACTED))

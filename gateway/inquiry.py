@@ -1,0 +1,32 @@
+"""One small request to a provider beside the hot path: its models, its files, its batches."""
+
+import asyncio
+
+from gateway.core.errors import UpstreamBroken, UpstreamError
+from gateway.relay import PlainRelay
+from gateway.targets import ProviderInstance
+
+
+async def ask(instance: ProviderInstance, method: str, path: str, body: bytes = b"") -> PlainRelay:
+    """The whole answer of ``instance``, whatever its status, to a request with its first key: objects that are kept
+    belong to the account of that key. ``path`` may have a query. Raises ``UpstreamError`` when there is no answer."""
+    head = instance.request_heads(method, path)[0]
+    relay = PlainRelay(asyncio.get_running_loop())
+    relay.exchange = instance.upstream.send(head, body, relay, streamed=False)
+    try:
+        await relay.done
+    finally:
+        relay.exchange.cancel()
+    return relay
+
+
+def refusal(instance: ProviderInstance, relay: PlainRelay) -> UpstreamError:
+    """What an answer with a status of 300 or more means."""
+    if relay.status >= 600:
+        return UpstreamBroken("The provider answered with a status that HTTP does not have.")
+    if relay.status < 400:
+        redirect = UpstreamBroken(f"The provider answered with a redirect ({relay.status}), which is not followed.")
+        redirect.retryable = False
+        return redirect
+    error = instance.provider.read_error(relay.status, relay.lower_headers(), instance.scrub_json(relay.body))
+    return instance.scrub_error(error)

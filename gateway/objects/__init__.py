@@ -1,0 +1,1 @@
+"""What the gateway keeps for its clients: responses, conversations, files and batches of its own."""

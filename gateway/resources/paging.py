@@ -1,0 +1,47 @@
+"""Lists that are told a page at a time, as OpenAI's are: ``after``, ``limit`` and ``order`` in the query; ``data``,
+``first_id``, ``last_id`` and ``has_more`` in the answer."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import msgspec
+from msgspec import Raw
+
+from gateway.core.errors import BadRequest
+
+Order = Literal["asc", "desc"]
+
+
+class Page(NamedTuple):
+    """What a client asks of a list. ``after`` is empty for the first page."""
+
+    after: str
+    limit: int
+    order: Order
+
+
+def read_page(query: Mapping[str, str], *, limit: int, most: int, order: Order = "desc") -> Page:
+    """``limit`` and ``order`` are what goes without saying; ``most`` is the longest page. Raises ``BadRequest``."""
+    asked = query.get("limit", "")
+    if asked:
+        limit = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 9 else 0
+        if not 1 <= limit <= most:
+            raise BadRequest(f"'limit' must be a number from 1 to {most}.", param="limit")
+    word = query.get("order", order)
+    if word not in ("asc", "desc"):
+        raise BadRequest("'order' must be asc or desc.", param="order")
+    return Page(query.get("after", ""), limit, "asc" if word == "asc" else "desc")
+
+
+def list_body(rows: Sequence[tuple[str, Raw]], limit: int) -> bytes:
+    """``rows`` are ``(id, object)``; one more than ``limit`` of them means that there are more."""
+    shown = rows[:limit]
+    return msgspec.json.encode(
+        {
+            "object": "list",
+            "data": [row for _, row in shown],
+            "first_id": shown[0][0] if shown else None,
+            "last_id": shown[-1][0] if shown else None,
+            "has_more": len(rows) > limit,
+        }
+    )

@@ -1,0 +1,253 @@
+"""Stored responses: what makes ``previous_response_id`` and ``conversation`` work with every provider.
+
+A provider that keeps responses keeps its own; the gateway remembers only whose they are. All others are kept here,
+each with the items it was asked, so that a later request can be given the whole conversation.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from time import time
+
+import msgspec
+from msgspec import Raw, Struct
+
+from gateway.continuity import Thread
+from gateway.core.errors import BadRequest, GatewayError, NotFound, PreviousResponseNotFound, UpstreamBroken, place_of
+from gateway.core.limits import MAX_RESPONSE_CHAIN, MAX_SMALL_BODY_BYTES, MAX_STORED_ITEMS
+from gateway.core.types import Capability
+from gateway.dialects.contract import Envelope
+from gateway.dialects.openai_responses_state import (
+    DEFAULT_PAGE_ITEMS,
+    MAX_PAGE_ITEMS,
+    as_listed,
+    input_items,
+    item_page,
+    output_items,
+    with_prior_items,
+)
+from gateway.inquiry import ask
+from gateway.objects.contract import ObjectStore, StoredItem, StoredObject
+from gateway.request import Reply, Request
+from gateway.resources.paging import read_page
+from gateway.resources.passthrough import pass_through
+from gateway.resources.places import Places
+from gateway.targets import ProviderInstance, Target, Targets
+from gateway.telemetry.logs import Log
+
+_RESPONSES = Capability.STORED_RESPONSES
+
+
+class _Kept(Struct):
+    """The body of a stored response: the response as the client had it, and the items that it was asked."""
+
+    response: Raw
+    input: list[Raw]
+
+
+class _WithId(Struct):
+    id: str
+
+
+_write = msgspec.json.Encoder().encode
+_read_kept = msgspec.json.Decoder(_Kept).decode
+_read_id = msgspec.json.Decoder(_WithId).decode
+
+
+class StoredResponses:
+    """``gateway.continuity.Continuity``, and the endpoints under ``/v1/responses/{id}``."""
+
+    def __init__(self, store: ObjectStore, places: Places, targets: Targets, log: Log, keep_s: float) -> None:
+        self._store = store
+        self._places = places
+        self._targets = targets
+        self._log = log
+        self._keep_s = keep_s
+        # additions to conversations that are still on their way, by conversation: the next request must see them
+        self._adding: dict[str, asyncio.Task[None]] = {}
+
+    # --- what a request builds on ---
+
+    async def resume(self, owner: str, envelope: Envelope, body: bytes, target: Target) -> tuple[bytes, Thread]:
+        """See ``Continuity``."""
+        earlier, conversation = envelope.continues, envelope.conversation_id
+        thread = Thread(owner, body, parent=earlier or "", is_stored=envelope.is_stored)
+        if earlier and conversation:
+            raise BadRequest("'previous_response_id' cannot stand beside 'conversation'.", param="previous_response_id")
+        if earlier:
+            items = await self._items_before(earlier, owner, target)
+        elif conversation:
+            items = await self._items_of(conversation, owner, target)
+            thread.conversation = conversation if items is not None else ""
+        else:
+            items = None
+        return (body if items is None else with_prior_items(body, items)), thread
+
+    async def _items_before(self, earlier: str, owner: str, target: Target) -> list[Raw] | None:
+        """The items of a response and of those before it; None when the target's provider keeps them."""
+        is_native = target.native is not None
+        found = await self._store.get(earlier, owner)
+        if found is None or found.kind != "response":
+            if is_native:
+                return None  # made outside of this gateway, perhaps: the provider knows
+            raise PreviousResponseNotFound(
+                "The response in 'previous_response_id' is not known here; it was not stored, or has expired.",
+                param="previous_response_id",
+            )
+        if found.instance:
+            if is_native and found.instance == target.instance.name:
+                return None
+            raise BadRequest(
+                f"The response in 'previous_response_id' is kept at provider {found.instance!r}; ask a model of that "
+                "provider, or send the conversation in 'input'.",
+                param="previous_response_id",
+            )
+        chain = await self._store.chain(earlier, owner)
+        if not chain or (chain[0].parent and len(chain) >= MAX_RESPONSE_CHAIN):
+            raise BadRequest(
+                f"The conversation has more than {MAX_RESPONSE_CHAIN} responses; begin a new one.",
+                param="previous_response_id",
+            )
+        if chain[0].parent or any(link.instance for link in chain):
+            raise PreviousResponseNotFound(
+                "An earlier response of this conversation is not known here any more.", param="previous_response_id"
+            )
+        items = []
+        for link in chain:
+            kept = _read_kept(link.body)
+            items += [*kept.input, *output_items(bytes(kept.response))]
+        return items
+
+    async def _items_of(self, conversation: str, owner: str, target: Target) -> list[Raw] | None:
+        """The items of a conversation that the gateway keeps; None when the target's provider keeps it."""
+        if conversation in self._adding:
+            await asyncio.wait((self._adding[conversation],))
+        items = await self._store.list_items(conversation, owner, limit=MAX_STORED_ITEMS)
+        if items is None:
+            if target.native is not None:
+                return None
+            raise NotFound("There is no such conversation for this model's provider.", param="conversation")
+        return [Raw(item.body) for item in items]
+
+    # --- answers that are complete ---
+
+    def keep(self, thread: Thread, answer: bytes | None) -> None:
+        """See ``Continuity``."""
+        if answer is None:
+            return
+        asked = input_items(thread.request)
+        if thread.is_stored:
+            self._put(thread, _id_of(answer), "", _write(_Kept(Raw(answer), asked)))
+        if thread.conversation:
+            self._spawn(thread, self._add(thread, [*asked, *output_items(answer)], _id_of(answer)))
+
+    def keep_native(self, thread: Thread, instance: str, answer_id: str | None) -> None:
+        """See ``Continuity``."""
+        if answer_id is None:
+            return
+        if thread.is_stored:
+            self._put(thread, answer_id, instance, b"")
+        if thread.conversation:
+            self._spawn(thread, self._add_native(thread, self._targets.instances[instance], answer_id))
+
+    def _put(self, thread: Thread, answer_id: str, instance: str, body: bytes) -> None:
+        now = time()
+        stored = StoredObject(
+            id=answer_id,
+            kind="response",
+            owner=thread.owner,
+            created_at=now,
+            expires_at=now + self._keep_s,
+            instance=instance,
+            parent=thread.parent,
+            body=body,
+        )
+        try:
+            self._store.put_soon(stored)
+        except GatewayError as error:
+            self._log.say("response not stored", id=answer_id, error=error.for_log())
+
+    async def _add_native(self, thread: Thread, instance: ProviderInstance, answer_id: str) -> None:
+        """The provider's answer has gone through unread, and is asked for once more."""
+        relay = await ask(instance, "GET", self._places.path(instance, _RESPONSES, answer_id))
+        if relay.status != 200:
+            raise UpstreamBroken(f"the provider answered {relay.status} for its response {answer_id}")
+        await self._add(thread, [*input_items(thread.request), *output_items(relay.body)], answer_id)
+
+    async def _add(self, thread: Thread, items: list[Raw], answer_id: str) -> None:
+        named = [StoredItem(_id_of(bytes(item)), bytes(item)) for item in as_listed(items, answer_id)]
+        await self._store.append_items(thread.conversation, thread.owner, named)
+
+    def _spawn(self, thread: Thread, work: Coroutine[None, None, None]) -> None:
+        """Do ``work`` behind what is being added to the conversation already."""
+        conversation = thread.conversation
+        before = self._adding.get(conversation)
+
+        async def run() -> None:
+            if before is not None:
+                await asyncio.wait((before,))
+            try:
+                await work
+            except Exception as error:
+                reason = error.for_log() if isinstance(error, GatewayError) else place_of(error)
+                self._log.say("conversation not continued", id=conversation, error=reason)
+            finally:
+                if self._adding.get(conversation) is asyncio.current_task():
+                    del self._adding[conversation]
+
+        self._adding[conversation] = asyncio.create_task(run())
+
+    async def settle(self) -> None:
+        """Until every conversation has what was to be added to it."""
+        if self._adding:
+            await asyncio.wait(self._adding.values())
+
+    # --- endpoints ---
+
+    async def get(self, request: Request) -> Reply | None:
+        """The response. Raises ``NotFound``."""
+        found = await self._find(request)
+        if found.instance:
+            return await self._pass(request, found)
+        return Reply(200, bytes(_read_kept(found.body).response))
+
+    async def list_input(self, request: Request) -> Reply | None:
+        """The items that the response was asked, newest first unless told otherwise."""
+        found = await self._find(request)
+        if found.instance:
+            return await self._pass(request, found, "input_items")
+        items = as_listed(_read_kept(found.body).input, found.id)
+        page = read_page(request.query(), limit=DEFAULT_PAGE_ITEMS, most=MAX_PAGE_ITEMS)
+        return Reply(200, item_page(items, after=page.after or None, limit=page.limit, order=page.order))
+
+    async def delete(self, request: Request) -> Reply | None:
+        found = await self._find(request)
+        await self._store.delete(found.id, found.owner)
+        if found.instance:
+            return await self._pass(request, found)
+        return Reply(200, _write({"id": found.id, "object": "response", "deleted": True}))
+
+    async def cancel(self, request: Request) -> Reply | None:
+        found = await self._find(request)
+        if not found.instance:
+            raise BadRequest("Only responses that run in the background can be cancelled; this one is complete.")
+        return await self._pass(request, found, "cancel")
+
+    async def _find(self, request: Request) -> StoredObject:
+        found = await self._store.get(request.argument(), request.principal.name)
+        if found is None or found.kind != "response":
+            raise NotFound("There is no response with this id; it was not stored, or has expired.")
+        return found
+
+    async def _pass(self, request: Request, found: StoredObject, *more: str) -> Reply | None:
+        """Let the provider answer that keeps the response."""
+        instance = self._targets.instances.get(found.instance)
+        if instance is None or _RESPONSES not in instance.provider.surfaces:
+            raise NotFound(f"The response is kept at provider {found.instance!r}, which is not configured any more.")
+        path = self._places.path(instance, _RESPONSES, found.id, *more)
+        await pass_through(request, instance, path, MAX_SMALL_BODY_BYTES)
+        return None
+
+
+def _id_of(response: bytes) -> str:
+    return _read_id(response).id
+

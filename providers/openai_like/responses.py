@@ -1,0 +1,116 @@
+"""The Responses API as surfaces: for clients that speak it, and for others whose request is better served there.
+
+Chat completions lose what a model thought between two turns, take no document by URL and no picture in a tool's result,
+and do not know some models at all. Responses, in turn, know neither stop sequences nor several answers.
+"""
+
+import re
+from collections.abc import Callable
+from functools import partial
+
+from gateway.core.types import (
+    ChatRequest,
+    DialectName,
+    File,
+    HostedTool,
+    Image,
+    Part,
+    Reasoning,
+    ToolResult,
+)
+from providers.contract import Surface, Translator
+from providers.openai_like.responses_answer import read_answer
+from providers.openai_like.responses_draft import is_own
+from providers.openai_like.responses_families import speaks_chat, speaks_responses
+from providers.openai_like.responses_request import (
+    RULES,
+    count_to_wire,
+    read_count,
+    read_count_summary,
+    to_wire,
+)
+from providers.openai_like.responses_stream import ResponsesStreamObserver, read_responses_summary
+from providers.openai_like.responses_transducer import ResponsesTransducer
+
+# What official clients tell of themselves and of their session.
+CHAT_HEADERS = ("openai-beta", "x-client-request-id")
+RESPONSES_HEADERS = (*CHAT_HEADERS, "originator", "session-id", "thread-id")
+RESPONSES_PREFIXES = ("x-codex-",)
+
+_EMPTY_LIST = re.compile(rb"\[\s*\]")
+
+
+def prefers_responses(request: ChatRequest, model: str) -> bool:
+    """For OpenAI's own models: is the request better served as a response than as a chat completion?"""
+    if not speaks_chat(model):
+        return True
+    return not _needs_chat(request) and (_asks_for_more(request) or any(map(_is_richer, _parts(request))))
+
+
+def responses_surface(
+    provider: str,
+    *,
+    suits: Callable[[ChatRequest, str], bool] | None = prefers_responses,
+    serves: Callable[[str], bool] | None = speaks_responses,
+) -> Surface:
+    """``provider`` is the name in error messages."""
+    return Surface(
+        path="/responses",
+        dialect=DialectName.OPENAI_RESPONSES,
+        observer=ResponsesStreamObserver,
+        read_summary=read_responses_summary,
+        translator=Translator(partial(to_wire, provider=provider), read_answer, ResponsesTransducer),
+        suits=suits,
+        serves=serves,
+        forwarded_headers=RESPONSES_HEADERS,
+        forwarded_prefixes=RESPONSES_PREFIXES,
+    )
+
+
+def counting_surface(provider: str) -> Surface:
+    """How many tokens a request would have; ``provider`` is the name in error messages."""
+    return Surface(
+        path="/responses/input_tokens",
+        dialect=DialectName.OPENAI_RESPONSES,
+        read_summary=read_count_summary,
+        translator=Translator(partial(count_to_wire, provider=provider), read_count),
+        forwarded_headers=RESPONSES_HEADERS,
+        forwarded_prefixes=RESPONSES_PREFIXES,
+    )
+
+
+# --- what a request needs ---------------------------------------------------------------------------------------------
+
+
+def _needs_chat(request: ChatRequest) -> bool:
+    """Has it a wish that the Responses API would refuse?"""
+    if request.stop:
+        return True
+    rules = ((RULES.get(name), raw) for name, raw in request.extra.items())
+    return any(rule and not rule.drop and bytes(raw).strip() not in rule.harmless for rule, raw in rules)
+
+
+def _asks_for_more(request: ChatRequest) -> bool:
+    return (
+        request.reasoning_effort not in (None, "none")
+        or bool(request.reasoning_budget)
+        or any(tool.is_freeform for tool in request.tools or ())
+        or any(map(_is_hosted_here, request.hosted_tools or ()))
+    )
+
+
+def _is_hosted_here(tool: HostedTool) -> bool:
+    return tool.kind == "web_search" or is_own(tool)
+
+
+def _parts(request: ChatRequest) -> list[Part]:
+    return [part for message in request.messages for part in message.parts]
+
+
+def _is_richer(part: Part) -> bool:
+    """Has chat completions no place for this content?"""
+    if isinstance(part, Reasoning):
+        return part.origin is DialectName.OPENAI_RESPONSES and bool(part.signature or part.redacted)
+    if isinstance(part, ToolResult):
+        return any(isinstance(inner, Image | File) for inner in part.parts)
+    return isinstance(part, File) and part.url is not None
