@@ -73,6 +73,8 @@ class Call(Struct):
     # bytes that the answer still owes its ``Content-Length``; None: it has none
     owed_bytes: int | None = None
     is_bodyless: bool = False
+    # the answer has broken off: the connection is reset as soon as the call has been served
+    is_broken: bool = False
     bytes_in: int = 0
     bytes_out: int = 0
     status: int = 0

@@ -248,6 +248,9 @@ class Connection(RequestHandler):
                     call.keep_alive = False
                 await edge.answer(call)
                 self.call = self.payload = None
+                if call.is_broken:
+                    self.abort()
+                    break
                 if self.is_deaf or not call.keep_alive:
                     self._end(lingers=call.has_unread_body())
                     break

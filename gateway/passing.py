@@ -55,11 +55,12 @@ class PassRelay:
     with an error status (or a redirect) is not passed but collected, so that another attempt can follow: ``body`` then
     holds its first bytes.
 
-    ``done`` comes with the end, and fails only while nothing has reached the client. Of an answer that breaks off later
-    ``error`` says why, and ``close`` breaks the client's connection; a defect behind a whole answer is told in
-    ``error`` too. ``observer`` sees the body and says what of it goes on; ``read_summary`` sees that of a JSON answer which
-    is not too long. Neither sees a body with a ``Content-Encoding``. What they find is in ``usage`` and
-    ``finish_reason``.
+    ``done`` comes with the end, and fails only while nothing has reached the client. An answer that breaks off later
+    breaks the client's connection too, as soon as the call has been served, and ``error`` says why; a defect behind a
+    whole answer is told in ``error`` too.
+
+    ``observer`` sees the body and says what of it goes on; ``read_summary`` sees that of a JSON answer which is not too
+    long. Neither sees a body with a ``Content-Encoding``. What they find is in ``usage`` and ``finish_reason``.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class PassRelay:
         self._passes_errors = passes_errors
         self._observer = observer
         self._read_summary = read_summary
-        self._is_passed = self._is_broken = False
+        self._is_passed = False
         self._seen = bytearray()
 
     @property
@@ -109,11 +110,7 @@ class PassRelay:
         self._note_usage()
 
     def close(self) -> None:
-        """The attempt is over, however it ended. To be called when ``done`` and ``error`` have been seen: with the
-        client's connection ends the task that serves it."""
-        if self._is_broken:
-            self._is_broken = False
-            self._call.abort()
+        """The attempt is over, however it ended."""
 
     # --- called by the upstream ---
 
@@ -231,7 +228,8 @@ class PassRelay:
             return
         self._note_usage()
         self.error = error
-        self._is_broken = True
+        # not at once: with the connection ends the task that is to note the error
+        self._call.is_broken = True
         self.done.set_result(None)
 
     def _cancel(self) -> None:

@@ -10,6 +10,7 @@ import msgspec
 
 YARDSTICK = "relay"
 SUBJECT = "sluice"
+TRANSLATED = "sluice-translated"
 
 Row = Mapping[str, float]
 """The figures of one target in one round, by the names in ``FIGURES``. What was not measured is absent."""
@@ -92,6 +93,9 @@ FIGURES: Mapping[str, Figure] = {
     "open_stream_kb": Figure("user memory per open stream, KB", "{:.2f}"),
 }
 
+# What translating may cost above forwarding the bytes, in the unit of the figure.
+TRANSLATION_LIMITS: Mapping[str, float] = {"plain_cpu_us": 25.0, "stream_cpu_us": 8.0}
+
 RATIOS = ("plain_cpu_us", "stream_cpu_us", "plain_rps", "plain_p50_ms", "plain_p99_ms", "rss_idle_mb", "open_stream_kb")
 
 
@@ -130,19 +134,33 @@ def summarize(rounds: Sequence[Mapping[str, Row]], target: str) -> dict[str, Spr
     return {key: s for key, s in measured.items() if s is not None}
 
 
-def compare(rounds: Sequence[Mapping[str, Row]]) -> dict[str, Spread]:
-    """Sluice over the bare relay, one ratio per round and figure, spread over the rounds.
+def compare(rounds: Sequence[Mapping[str, Row]], target: str = SUBJECT) -> dict[str, Spread]:
+    """``target`` over the bare relay, one ratio per round and figure, spread over the rounds.
 
     Both numbers of a ratio come from the same round, minutes apart at most: what slows the machine slows both.
     A ratio to nothing (0, as memory per stream can come out on a small run) does not exist.
     """
     ratios: dict[str, Spread] = {}
     for key in RATIOS:
-        pairs = [(r.get(SUBJECT, {}).get(key), r.get(YARDSTICK, {}).get(key)) for r in rounds]
-        found = spread(ours / bare for ours, bare in pairs if ours is not None and bare is not None and bare > 0)
+        found = spread(ours / bare for ours, bare in _pairs(rounds, key, target, YARDSTICK) if bare > 0)
         if found is not None:
             ratios[key] = found
     return ratios
+
+
+def translation_costs(rounds: Sequence[Mapping[str, Row]]) -> dict[str, Spread]:
+    """What the translated path takes more than the byte path of the same round, in the unit of the figure."""
+    costs = {
+        key: spread(translated - forwarded for translated, forwarded in _pairs(rounds, key, TRANSLATED, SUBJECT))
+        for key in TRANSLATION_LIMITS
+    }
+    return {key: cost for key, cost in costs.items() if cost is not None}
+
+
+def _pairs(rounds: Sequence[Mapping[str, Row]], key: str, one: str, other: str) -> list[tuple[float, float]]:
+    """A figure of two targets, from every round that has measured it of both."""
+    found = [(r.get(one, {}).get(key), r.get(other, {}).get(key)) for r in rounds]
+    return [(a, b) for a, b in found if a is not None and b is not None]
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -156,6 +174,29 @@ class Verdict(msgspec.Struct, frozen=True):
 def judge(rounds: Sequence[Mapping[str, Row]]) -> list[Verdict]:
     ratios, absolute = compare(rounds), summarize(rounds, SUBJECT)
     return [_judge_one(target, (ratios if target.is_ratio else absolute).get(target.key)) for target in TARGETS]
+
+
+def judge_translation(rounds: Sequence[Mapping[str, Row]]) -> list[Verdict]:
+    costs = translation_costs(rounds)
+    return [_judge_cost(key, limit, costs.get(key)) for key, limit in TRANSLATION_LIMITS.items()]
+
+
+def _judge_cost(key: str, limit: float, measured: Spread | None) -> Verdict:
+    def show(value: float) -> str:
+        return f"{FIGURES[key].format.format(value)} us more"
+
+    return Verdict(
+        figure=f"translation, {FIGURES[key].label}",
+        limit=f"<= {show(limit)}",
+        measured="-" if measured is None else show(measured.median),
+        is_met=None if measured is None else measured.median <= limit,
+    )
+
+
+def judge_all(rounds: Sequence[Mapping[str, Row]], targets: Sequence[str]) -> list[Verdict]:
+    """Of those that took part: Sluice alone, and what translating costs where both paths ran."""
+    verdicts = judge(rounds) if SUBJECT in targets else []
+    return verdicts + (judge_translation(rounds) if {SUBJECT, TRANSLATED} <= set(targets) else [])
 
 
 def _judge_one(target: Target, measured: Spread | None) -> Verdict:
@@ -185,17 +226,29 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join([render(lines[0]), "-" * (sum(widths) + 2 * len(widths) - 2), *map(render, lines[1:])])
 
 
-def render_ratios(rounds: Sequence[Mapping[str, Row]]) -> str:
+def render_ratios(rounds: Sequence[Mapping[str, Row]], target: str, title: str) -> str:
     rows = [
-        (FIGURES[key].label, f"{s.median:.2f} x", f"{s.low:.2f}", f"{s.high:.2f}") for key, s in compare(rounds).items()
+        (FIGURES[key].label, f"{s.median:.2f} x", f"{s.low:.2f}", f"{s.high:.2f}")
+        for key, s in compare(rounds, target).items()
     ]
-    return table(("Sluice over the bare relay", "median", "lowest", "highest"), rows) if rows else ""
+    return table((title, "median", "lowest", "highest"), rows) if rows else ""
 
 
-def render_targets(rounds: Sequence[Mapping[str, Row]]) -> str:
+def render_translation(rounds: Sequence[Mapping[str, Row]]) -> str:
+    def show(key: str, value: float) -> str:
+        return FIGURES[key].format.format(value)
+
+    rows = [
+        (FIGURES[key].label, *(show(key, value) for value in cost), show(key, TRANSLATION_LIMITS[key]))
+        for key, cost in translation_costs(rounds).items()
+    ]
+    return table(("Translation over the byte path", "median", "lowest", "highest", "limit"), rows) if rows else ""
+
+
+def render_targets(verdicts: Sequence[Verdict]) -> str:
     words: Mapping[bool | None, str] = {True: "met", False: "MISSED", None: "not measured"}
-    rows = [(v.figure, v.limit, v.measured, words[v.is_met]) for v in judge(rounds)]
-    return table(("target", "limit", "measured", ""), rows)
+    rows = [(v.figure, v.limit, v.measured, words[v.is_met]) for v in verdicts]
+    return table(("target", "limit", "measured", ""), rows) if rows else ""
 
 
 def render_absolute(rounds: Sequence[Mapping[str, Row]], targets: Sequence[str]) -> str:
@@ -211,10 +264,14 @@ def render_absolute(rounds: Sequence[Mapping[str, Row]], targets: Sequence[str])
 
 def render_page(rounds: Sequence[Mapping[str, Row]], targets: Sequence[str], notes: Sequence[str]) -> str:
     """The whole report: ratios first, because they hold from machine to machine; then targets, figures and notes."""
-    parts = [render_ratios(rounds)]
-    if SUBJECT in targets:
-        parts.append(render_targets(rounds))
-    parts += [render_absolute(rounds, targets), "\n".join(f"- {note}" for note in notes)]
+    parts = [
+        render_ratios(rounds, SUBJECT, "Sluice over the bare relay"),
+        render_ratios(rounds, TRANSLATED, "Translating, over the bare relay"),
+        render_translation(rounds),
+        render_targets(judge_all(rounds, targets)),
+        render_absolute(rounds, targets),
+        "\n".join(f"- {note}" for note in notes),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -226,7 +283,11 @@ def as_json(rounds: Sequence[Mapping[str, Row]], targets: Sequence[str]) -> dict
 
     return {
         "ratios_to_bare_relay": dump(compare(rounds)),
-        "targets": [msgspec.to_builtins(verdict) for verdict in judge(rounds)] if SUBJECT in targets else [],
+        "ratios_to_bare_relay_translated": dump(compare(rounds, TRANSLATED)),
+        "translation_over_byte_path": {
+            key: {**cost._asdict(), "limit": TRANSLATION_LIMITS[key]} for key, cost in translation_costs(rounds).items()
+        },
+        "targets": [msgspec.to_builtins(verdict) for verdict in judge_all(rounds, targets)],
         "figures": {target: dump(summarize(rounds, target)) for target in targets},
         "rounds": [{target: dict(row) for target, row in r.items()} for r in rounds],
     }

@@ -17,12 +17,14 @@ import msgspec
 from loadtest import report
 from loadtest.client import chat_body
 from loadtest.process import LOOPBACK, BenchError, Server, cpu_seconds, free_port, has_children, resident_bytes
-from loadtest.report import SUBJECT, YARDSTICK, Load
+from loadtest.report import SUBJECT, TRANSLATED, YARDSTICK, Load
 from loadtest.upstream import ANSWER, MODEL
 
 ROOT = Path(__file__).resolve().parent.parent
 DIRECT = "direct"
-TARGETS = (DIRECT, YARDSTICK, SUBJECT)
+TARGETS = (DIRECT, YARDSTICK, SUBJECT, TRANSLATED)
+# The variables of the provider type that each gateway asks: one that speaks the clients' dialect, and one that does not.
+GATEWAYS = {SUBJECT: "OPENAI", TRANSLATED: "ANTHROPIC"}
 SCENARIOS = ("plain", "stream", "start", "open")
 
 START_LIMIT_S = 20.0
@@ -81,12 +83,12 @@ class Bench:
     @contextlib.contextmanager
     def start(self, name: str) -> Iterator[Running]:
         """A fresh process of the target, past its first health answer and its first right chat answer."""
-        key = self.key if name == SUBJECT else "none"
+        key = self.key if name in GATEWAYS else "none"
         if name == DIRECT:
             yield Running(name, self.upstream, key, 0.0, 0.0)
             return
         port = free_port()
-        command, extra = (self.sluice if name == SUBJECT else self.relay)(port)
+        command, extra = self.sluice(port, GATEWAYS[name]) if name in GATEWAYS else self.relay(port)
         server = Server(
             [self.options.python, "-m", *command],
             port=port,
@@ -108,12 +110,13 @@ class Bench:
     def relay(self, port: int) -> tuple[list[str], dict[str, str]]:
         return ["loadtest.bare_relay", str(port), str(self.upstream.port)], {}
 
-    def sluice(self, port: int) -> tuple[list[str], dict[str, str]]:
+    def sluice(self, port: int, provider: str) -> tuple[list[str], dict[str, str]]:
+        """The gateway with one provider: the upstream, in the language of the type whose variables begin so."""
         command = ["gateway", "serve", "--host", LOOPBACK, "--port", str(port), "--workers", "1"]
         return command, {
-            "OPENAI_API_KEY": "x",
-            "OPENAI_BASE_URL": f"http://{LOOPBACK}:{self.upstream.port}/v1",
-            "OPENAI_MODELS": MODEL,
+            f"{provider}_API_KEY": "x",
+            f"{provider}_BASE_URL": f"http://{LOOPBACK}:{self.upstream.port}/v1",
+            f"{provider}_MODELS": MODEL,
             "SLUICE_MASTER_KEY": self.key,
         }
 
@@ -236,7 +239,7 @@ class Bench:
                 row |= measure(target)
                 if target.measures_process:
                     row["rss_load_mb"] = max(row.get("rss_load_mb", 0.0), resident_bytes(target.server.pid) / 1e6)
-            if name == SUBJECT and "plain" in self.options.scenarios:
+            if name in GATEWAYS and "plain" in self.options.scenarios:
                 self.check_log(target, row)
         return row
 

@@ -5,6 +5,7 @@
 It answers from bytes rendered beforehand, so that what is measured is the relay in front of it:
 
     POST .../chat/completions    a 600-byte chat completion, or server-sent events when the body has "stream":true
+    POST .../messages            the same text as an answer of the Anthropic Messages API, plain or streamed
     GET  .../models              one model, ``bench-model``
     GET  /health                 200
     GET  /bench/served           {"chats": N}, the chat requests that really arrived: a gateway that answers from
@@ -14,6 +15,10 @@ The shape of a stream is asked for in the text of a message, the one part of a r
 untouched: ``chunks=50 interval_ms=2``. The first chunk goes out at once with the head, each further one an interval
 after the one before. So a late chunk delays the rest and chunks of one stream never leave bunched together. The usage
 chunk (when asked for by ``include_usage``) and ``[DONE]`` follow one interval after the last chunk.
+
+A stream of messages has the same text in as many writes, paced alike. The first holds the beginning of the message and
+of its block, and the first word with them, so that a translation has something to tell at once, as the role of a chat
+completion is; the last three are the end of the block, the usage and the end of the message.
 """
 
 import asyncio
@@ -37,10 +42,11 @@ ANSWER = (
 _STREAMED = re.compile(rb'"stream"\s*:\s*true')
 _USAGE_ASKED = re.compile(rb'"include_usage"\s*:\s*true')
 _SHAPE = re.compile(rb"chunks=(\d{1,6}) interval_ms=(\d{1,6})")
+_INPUT_TOKENS, _OUTPUT_TOKENS = 25, 50
 _USAGE = {
-    "prompt_tokens": 25,
-    "completion_tokens": 50,
-    "total_tokens": 75,
+    "prompt_tokens": _INPUT_TOKENS,
+    "completion_tokens": _OUTPUT_TOKENS,
+    "total_tokens": _INPUT_TOKENS + _OUTPUT_TOKENS,
     "prompt_tokens_details": {"cached_tokens": 0},
 }
 
@@ -55,6 +61,9 @@ def render_answer(status: str, body: bytes) -> bytes:
         len(body),
         body,
     )
+
+
+# --- chat completions ---------------------------------------------------------------------------------------------
 
 
 def render_completion() -> bytes:
@@ -97,17 +106,88 @@ def render_stream(chunks: int, with_usage: bool) -> list[bytes]:
 
     As at OpenAI, every chunk says ``"usage":null`` when usage was asked for, and none mentions it otherwise.
     """
-    contents = [_choice({"content": f" word{i}"}) for i in range(chunks - 2)]
+    contents = [_choice({"content": word}) for word in _words(chunks)]
     choices = [_choice({"role": "assistant", "content": ""}), *contents, _choice({}, "stop")]
     no_usage_yet = {"usage": None} if with_usage else {}
     events = [render_event(choice, **no_usage_yet) for choice in choices]
-    framed = [b"%x\r\n%b\r\n" % (len(event), event) for event in events]
-    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
     end = (render_event([], usage=_USAGE) if with_usage else b"") + b"data: [DONE]\n\n"
-    return [head + framed[0], *framed[1:], b"%x\r\n%b\r\n0\r\n\r\n" % (len(end), end)]
+    return _framed([*events, end])
 
+
+def _words(chunks: int) -> list[str]:
+    """What a stream says between its first chunk and its last."""
+    return [f" word{i}" for i in range(chunks - 2)]
+
+
+def _framed(pieces: list[bytes]) -> list[bytes]:
+    """The writes of a stream: a chunk of the transfer coding each, the head before the first, the end behind the
+    last."""
+    writes = [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces]
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return [head + writes[0], *writes[1:-1], writes[-1] + b"0\r\n\r\n"]
+
+
+# --- messages -----------------------------------------------------------------------------------------------------
+
+
+def _message_usage(output_tokens: int) -> dict[str, int]:
+    return {
+        "input_tokens": _INPUT_TOKENS,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": 0,
+        "output_tokens": output_tokens,
+    }
+
+
+def _message(content: list[object], stop_reason: str | None, output_tokens: int) -> dict[str, object]:
+    """In the shape of the Anthropic Messages reference, with the members that answers have today."""
+    lives = {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0}
+    return {
+        "model": MODEL,
+        "id": "msg_01TgVUzQ9JzvVwLqFkVbeGfR",
+        "type": "message",
+        "role": "assistant",
+        "content": content,
+        "stop_reason": stop_reason,
+        "stop_sequence": None,
+        "usage": {**_message_usage(output_tokens), "cache_creation": lives, "service_tier": "standard"},
+    }
+
+
+def render_message() -> bytes:
+    """The body of the plain answer to a request for a message."""
+    return _json(_message([{"type": "text", "text": ANSWER}], "end_turn", _OUTPUT_TOKENS))
+
+
+def render_message_event(kind: str, **members: object) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), _json({"type": kind, **members}))
+
+
+@functools.lru_cache(maxsize=32)
+def render_message_stream(chunks: int) -> list[bytes]:
+    """The writes of one stream of messages: as many as ``render_stream`` has, and the same words in them."""
+    begin = [
+        render_message_event("message_start", message=_message([], None, 1)),
+        render_message_event("content_block_start", index=0, content_block={"type": "text", "text": ""}),
+        render_message_event("ping"),
+    ]
+    words = [
+        render_message_event("content_block_delta", index=0, delta={"type": "text_delta", "text": word})
+        for word in _words(chunks)
+    ]
+    stop = {"stop_reason": "end_turn", "stop_sequence": None}
+    end = [
+        render_message_event("content_block_stop", index=0),
+        render_message_event("message_delta", delta=stop, usage=_message_usage(_OUTPUT_TOKENS)),
+        render_message_event("message_stop"),
+    ]
+    return _framed([b"".join([*begin, *words[:1]]), *words[1:], *end])
+
+
+# --- serving ------------------------------------------------------------------------------------------------------
 
 COMPLETION = render_answer("200 OK", render_completion())
+MESSAGE = render_answer("200 OK", render_message())
 MODELS = render_answer(
     "200 OK",
     _json(
@@ -148,9 +228,9 @@ class Connection(asyncio.Protocol):
         self.body += piece
 
     def on_message_complete(self) -> None:
-        if self.url.endswith(b"/chat/completions"):
+        if self.url.endswith((b"/chat/completions", b"/messages")):
             self.served.chats += 1
-            self.answer_chat()
+            self.answer_chat(is_message=self.url.endswith(b"/messages"))
         elif self.url.endswith(b"/models"):
             self.transport.write(MODELS)
         elif self.url == b"/health":
@@ -160,14 +240,18 @@ class Connection(asyncio.Protocol):
         else:
             self.transport.write(NOT_FOUND)
 
-    def answer_chat(self) -> None:
+    def answer_chat(self, *, is_message: bool) -> None:
         if _STREAMED.search(self.body) is None:
-            self.transport.write(COMPLETION)
+            self.transport.write(MESSAGE if is_message else COMPLETION)
             return
         shape = _SHAPE.search(self.body)
-        chunks, interval_ms = map(int, shape.groups()) if shape else (DEFAULT_CHUNKS, DEFAULT_INTERVAL_MS)
+        asked, interval_ms = map(int, shape.groups()) if shape else (DEFAULT_CHUNKS, DEFAULT_INTERVAL_MS)
         self.interval_s = interval_ms / 1000
-        self.writes = render_stream(max(chunks, 2), _USAGE_ASKED.search(self.body) is not None)
+        chunks = max(asked, 2)
+        if is_message:
+            self.writes = render_message_stream(chunks)
+        else:
+            self.writes = render_stream(chunks, _USAGE_ASKED.search(self.body) is not None)
         self.written = 0
         self.write_next()
 

@@ -5,6 +5,7 @@ from msgspec.structs import replace
 from gateway.core.types import Capability
 from providers import openai_like
 from providers.contract import Provider
+from providers.openai_like.kept import kept_surfaces
 from providers.openai_like.media import OPENAI_MEDIA, forwarded_surfaces
 from providers.openai_like.responses import CHAT_HEADERS, counting_surface, responses_surface
 from providers.openai_like.responses_families import speaks_chat
@@ -16,11 +17,12 @@ PROVIDER = Provider(
     surfaces={
         Capability.CHAT: (
             responses_surface("openai"),
-            replace(openai_like.chat_surface(forwarded_headers=CHAT_HEADERS), serves=speaks_chat),
+            replace(openai_like.chat_surface(openai_like.ChatOptions(title="OpenAI"), forwarded_headers=CHAT_HEADERS), serves=speaks_chat),
         ),
         Capability.COUNT_TOKENS: (counting_surface("openai"),),
         Capability.EMBEDDINGS: (openai_like.embeddings_surface(),),
         **forwarded_surfaces(*OPENAI_MEDIA),
+        **kept_surfaces(),
     },
     read_error=openai_like.read_error,
     models_path="/models",

@@ -19,6 +19,7 @@ OPTIONS = openai_like.ChatOptions(
     max_call_id_chars=None,
     has_allowed_tools=False,
     has_reasoning_object=True,
+    has_openai_models=False,
     takes_file_urls=True,
     takes_unknown=True,
     part_members=frozenset(("cache_control", "prompt_cache_breakpoint")),

@@ -148,7 +148,8 @@ class Reasoning(Struct, tag="reasoning", omit_defaults=True):
     - ``ANTHROPIC_MESSAGES``: the signature of a thinking block, the data of a redacted one ("extended thinking");
     - ``OPENAI_RESPONSES``: ``encrypted_content`` of a reasoning item whose id is ``id`` ("reasoning models");
     - ``GEMINI_GENERATE_CONTENT``: a thought signature. It belongs to the part that follows this one, or where none
-      follows to the one before ("thought signatures").
+      follows to the one before ("thought signatures");
+    - ``OPENAI_CHAT``: an element of ``reasoning_details`` as JSON (OpenRouter, "reasoning tokens").
     """
 
     text: str = ""

@@ -119,7 +119,7 @@ class MessagesEncoder:
         return b"".join(out)
 
     def _write_start(self, event: Start, _out: list[bytes]) -> None:
-        if event.id and not self._has_begun:
+        if event.id:
             self._id = message_id(event.id)
 
     def _write_usage(self, event: UsageReport, _out: list[bytes]) -> None:

@@ -181,7 +181,7 @@ def _read_thinking(fields: Fields, thinking: Fields) -> _Thinking:
 
 
 def _read_output(fields: Fields, thinking: _Thinking, output: Fields) -> _Output:
-    effort = take(output, "effort", as_text) 
+    effort = take(output, "effort", as_text) if thinking.kind != "disabled" else None
     found = _Output(effort, take_nested(output, "format", as_object, _read_format))
     put_back(fields, "output_config", output)
     return found

@@ -112,6 +112,7 @@ class Files:
 
     async def _keep(self, request: Request, boundary: bytes) -> Reply:
         """Write the form's file to the gateway's own disk as it comes."""
+        request.call.hold_body()
         form = _UploadForm(boundary)
         file_id = f"file-{self._new_id()}"
         async with self._contents.create(file_id) as writer:

@@ -86,7 +86,10 @@ async def pass_through(
     exchange = relay.exchange = instance.upstream.send_stream(head, length, relay)
     call.attach(exchange)
     try:
-        await upload(call, exchange, max_body_bytes)
+        if with_body:
+            await upload(call, exchange, max_body_bytes)
+        else:
+            exchange.end()
         await relay.done
     except UpstreamError as error:
         instance.count(error.code)

@@ -5,7 +5,6 @@ Sources: OpenAI API reference, "Create chat completion"; openrouter.ai/docs, "AP
 """
 
 import enum
-import re
 
 from msgspec import Struct
 
@@ -40,6 +39,8 @@ class ChatOptions(Struct, frozen=True, kw_only=True):
     has_allowed_tools: bool = True
     # ``reasoning: {effort, max_tokens}`` in the place of ``reasoning_effort``
     has_reasoning_object: bool = False
+    # its models are those of ``responses_families``, and refuse efforts and sampling that they do not have
+    has_openai_models: bool = True
     takes_file_urls: bool = False
     takes_unknown: bool = False
     part_members: frozenset[str] = frozenset(("prompt_cache_breakpoint",))
@@ -56,29 +57,8 @@ COMPATIBLE = ChatOptions(
     has_developer_role=False,
     has_late_system=False,
     has_allowed_tools=False,
+    has_openai_models=False,
     takes_unknown=True,
     part_members=frozenset(),
     replay=Replay.TEXT,
 )
-
-# OpenAI's models by what they take: the efforts, none for models that do not reason. Models that are not listed, newer
-# ones and those of other makers, get what the client asked for.
-_FAMILIES = (
-    (re.compile(r"gpt-3\.5.*|gpt-4.*|chatgpt-4o.*|gpt-5-chat.*"), ()),
-    (re.compile(r"o[1-9](-.*)?"), ("low", "medium", "high")),
-    (re.compile(r"gpt-5(-(mini|nano|codex))?(-20\d\d-.*)?"), ("minimal", "low", "medium", "high")),
-)
-# They take sampling parameters, but only while they do not reason ("Using GPT-5.2", parameter compatibility).
-_SOMETIMES_SAMPLED = re.compile(r"gpt-5\.\d.*")
-
-
-def efforts_of(model: str) -> tuple[str, ...] | None:
-    """The reasoning efforts that a model of OpenAI takes, lowest first; None when we do not know."""
-    return next((efforts for name, efforts in _FAMILIES if name.fullmatch(model)), None)
-
-
-def is_sampled(model: str, effort: str | None) -> bool:
-    """Does the model take ``temperature`` and ``top_p``? OpenAI's reasoning models refuse them."""
-    if _SOMETIMES_SAMPLED.fullmatch(model):
-        return effort in (None, "none")
-    return not efforts_of(model)

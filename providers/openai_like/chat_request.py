@@ -4,8 +4,8 @@ Decisions, each where a client's wish and the API do not meet:
 
 - Messages have a file of their own (``chat_turns``), as has what vendors do differently (``chat_options``).
 - Reasoning. A budget becomes the lowest effort that reaches it; an effort that a model of OpenAI is known not to have
-  becomes the nearest one, and is left out for models that do not reason. All of that is named.
-- ``temperature`` and ``top_p`` are dropped and named for OpenAI's reasoning models, which refuse them.
+  becomes the next one up, and is left out for models that do not reason. All of that is named.
+- ``temperature`` and ``top_p`` are dropped and named for OpenAI's models while they reason: they refuse both then.
 - ``tool_choice`` with ``allowed`` offers only these tools where a vendor has no such choice. Without tools there is no
   choice to make and nothing to be called in parallel: the API refuses both fields.
 - A tool of free text becomes a function; the grammar of its text is told in the description, and named.
@@ -26,8 +26,9 @@ from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.errors import BadRequest, UnsupportedParameter
 from gateway.core.types import ChatRequest, Extra, ResponseFormat, Tool
 from providers.contract import ProviderRequest, Rule, apply_rules
-from providers.openai_like.chat_options import ChatOptions, efforts_of, is_sampled
+from providers.openai_like.chat_options import ChatOptions
 from providers.openai_like.chat_turns import JsonObject, write_messages
+from providers.openai_like.responses_families import EFFORTS, find_family, fit_effort
 
 # OpenAI's own, which go up as they are.
 NATIVE_FIELDS = frozenset(
@@ -72,7 +73,6 @@ RULES: Mapping[str, Rule] = {rule.field: rule for rule in _RULES}
 
 # The thinking tokens up to which an effort goes, as in ``providers.claude.thinking``.
 _BUDGETS = (("low", 4096), ("medium", 8192))
-_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _FREE_TEXT = Raw(b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}')
 # Anthropic's word for what OpenAI calls the default.
 _TIERS = {"standard_only": "default"}
@@ -226,16 +226,14 @@ def _effort_of(budget: int) -> str:
 
 
 def _fit_effort(draft: _Draft, effort: str) -> str | None:
-    efforts = efforts_of(draft.model)
-    if efforts is None or effort in efforts:
+    """The effort that the model has; None for a model that does not reason."""
+    if not draft.options.has_openai_models or effort not in EFFORTS:
         return effort
-    if not efforts and effort == "none":
-        return None
-    draft.dropped.append("reasoning_effort")
-    if not efforts:
-        return None
-    # only ``high`` and what is lower are in a table; a word we do not know may mean anything
-    return efforts[0] if effort in _EFFORTS[:2] else efforts[-1]
+    family = find_family(draft.model)
+    fitted = fit_effort(effort, family) if family.can_reason else None
+    if fitted != effort and (family.can_reason or effort != "none"):
+        draft.dropped.append("reasoning_effort")
+    return fitted
 
 
 def _write_reasoning_object(draft: _Draft, effort: str | None, budget: int | None) -> None:
@@ -254,15 +252,21 @@ def _write_reasoning_object(draft: _Draft, effort: str | None, budget: int | Non
 
 
 def _write_sampling(draft: _Draft) -> None:
-    effort = draft.body.get("reasoning_effort")
-    takes_it = is_sampled(draft.model, effort)
     for name, value in (("temperature", draft.request.temperature), ("top_p", draft.request.top_p)):
         if value is None:
             continue
-        if takes_it:
+        if not _reasons(draft):
             draft.body[name] = value
         elif value != 1:
             draft.dropped.append(name)
+
+
+def _reasons(draft: _Draft) -> bool:
+    """Is it certain that the model will reason?"""
+    family, effort = find_family(draft.model), draft.body.get("reasoning_effort")
+    if not draft.options.has_openai_models or not family.is_known:
+        return False
+    return family.reasons_unasked if effort is None else effort != "none"
 
 
 # --- the rest -------------------------------------------------------------------------------------------------------

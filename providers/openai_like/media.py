@@ -48,7 +48,10 @@ def _surface(capability: Capability) -> Surface:
         )
     form = _FORM_PATHS.get(capability)
     if form is not None:
-        return Surface(path=form, dialect=DialectName.OPENAI_FORM, read_summary=read_summary)
+        # the type of a form says where its parts end
+        return Surface(
+            path=form, dialect=DialectName.OPENAI_FORM, read_summary=read_summary, forwarded_headers=("content-type",)
+        )
     # speech is sound, without a word on what it cost
     summary = None if capability is Capability.SPEECH else read_summary
     return Surface(path=_JSON_PATHS[capability], dialect=DialectName.OPENAI_JSON, read_summary=summary)

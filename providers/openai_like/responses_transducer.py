@@ -35,7 +35,7 @@ from providers.openai_like.responses_wire import (
 )
 
 
-class _Event(Struct):
+class _Event(Struct, gc=False):
     """The members of all the events that are interpreted."""
 
     type: str = ""

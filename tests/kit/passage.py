@@ -68,7 +68,6 @@ class Passage:
             await relay.done
         finally:
             exchange.cancel()
-            relay.close()
             call.attach(None)
 
     async def connect(self, *, limit: int = 2**16) -> PeerConnection:

@@ -95,7 +95,8 @@ LAYERS = (
     Layer("providers", ("providers.contract",)),  # the registry: it finds the files, it does not know them
     Layer("providers.contract", ("gateway.core.*",)),
     Layer("providers.openai_like.*", ("gateway.core.*", "providers.contract", "providers.openai_like.*")),
-    Layer("providers.*", ("gateway.core.*", "providers.contract", "providers.openai_like")),
+    # a provider loads those parts of the shared wire shapes that it needs
+    Layer("providers.*", ("gateway.core.*", "providers.contract", "providers.openai_like.*")),
     Layer("cache.*", ("gateway.core.*", "cache.*")),
     # --- the ground
     Layer("gateway.core.*", ("gateway.core.*",)),
@@ -209,8 +210,8 @@ def test_nothing_imports_in_a_circle() -> None:
         ("gateway.dialects.x", "from providers.contract import Provider", False),
         ("gateway.upstream.x", "from providers.contract import Script", True),
         ("gateway.upstream.x", "from gateway.dialects.contract import Dialect", False),
-        ("gateway.pipeline", "from gateway.upstream.contract import Upstream", True),
-        ("gateway.pipeline", "from gateway.upstream.pool import HttpUpstream", False),
+        ("gateway.forwarding", "from gateway.upstream.contract import Upstream", True),
+        ("gateway.forwarding", "from gateway.upstream.pool import HttpUpstream", False),
         ("gateway.pipeline", "from providers import acme", False),
         ("gateway.relay", "from gateway.dialects import openai_chat", False),
         ("gateway.config.settings", "import providers", False),

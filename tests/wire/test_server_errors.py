@@ -433,10 +433,10 @@ def test_a_defect_in_the_midst_of_a_stream_ends_it_with_an_error(
 
 
 def test_a_defect_in_an_answer_of_our_own_is_a_500(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app.openai_models, "model_list", broken)
+    monkeypatch.setattr("gateway.dialects.openai_models.model_list", broken)
     assert_internal(gateway, gateway.get("/v1/models"))
 
 
 def test_a_defect_in_the_reading_of_a_body_is_a_500(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.pipeline.guarded", broken)
+    monkeypatch.setattr("gateway.forwarding.guarded", broken)
     assert_internal(gateway, gateway.post(CHAT_PATH, json.dumps(CHAT).encode()))

@@ -211,6 +211,7 @@ def test_the_metrics_have_the_names_that_dashboards_use(gateway: Gateway, upstre
         "sluice_slow_readers_cut": "counter",
         "sluice_upstream_connections": "gauge",
         "sluice_loop_lag_seconds": "gauge",
+        "sluice_objects_lost": "counter",
         "sluice_log_lines_dropped": "counter",
         "gen_ai_server_request_duration_seconds": "histogram",
         "gen_ai_server_time_to_first_token_seconds": "histogram",

@@ -218,6 +218,12 @@ def test_a_change_of_kind_closes_one_block_and_opens_the_next():
     assert answer(*events)["content"] == [*thought, {**call, "input": {"a": 1}}, bye]
 
 
+def test_a_signature_ends_its_block():
+    events = [ReasoningDelta("a", signature="s"), ReasoningDelta("b"), ReasoningDelta(signature="t"), STOP]
+    told = [{"type": "thinking", "thinking": text, "signature": proof} for text, proof in (("a", "s"), ("b", "t"))]
+    assert blocks(*events) == answer(*events)["content"] == told
+
+
 def test_proofs_of_other_vendors_are_sealed_and_found_again():
     events = [
         ReasoningDelta("t", signature="p", origin=DialectName.OPENAI_RESPONSES, id="rs_1"),
@@ -292,6 +298,26 @@ def test_calls_that_come_one_by_one_do_not_wait():
         assert len(sent(encode.stream([ToolCallDelta(position, arguments='"]}\\\\"]}')]))) == 1
 
 
+def test_an_escape_may_be_cut_in_two():
+    encode = encoder()
+    encode.stream([ToolCallDelta(0, "c0", "f", '{"a":"\\')])
+    assert encode.stream([TextDelta("x"), ToolCallDelta(1, "c1", "g")]) == b""
+    assert len(sent(encode.stream([ToolCallDelta(0, arguments='"}')]))) == 1
+    found = sent(encode.stream([ToolCallDelta(0, arguments='"}'), CALLED]))
+    assert [event["content_block"]["type"] for event in found if "content_block" in event] == ["text", "tool_use"]
+
+
+def test_what_waits_keeps_its_order():
+    half, rest = ToolCallDelta(0, "c0", "f", "{"), ToolCallDelta(0, arguments="}")
+    other = [ToolCallDelta(1, "c1", "g", "{"), TextDelta("y"), TextDelta("z")]
+    events = [half, TextDelta("x"), *other, rest, TextDelta("!"), ToolCallDelta(1, arguments="}"), CALLED]
+    told = [block.get("text") or block["id"] for block in blocks(*events)]
+    assert told == ["c0", "x", "c1", "yz!"]
+    # text may wait again after what waited first was told
+    events = [half, TextDelta("x"), rest, *other, CALLED]
+    assert [block.get("text") or block["id"] for block in blocks(*events)] == [*told[:3], "yz"]
+
+
 @pytest.mark.parametrize("arguments", ["", "null", "[1", '{"a":', '"x', "{} {"])
 def test_a_call_that_never_becomes_complete_holds_nothing_back_for_ever(arguments):
     events = [ToolCallDelta(0, "c0", "f", arguments), ToolCallDelta(1, "c1", "g", arguments), TextDelta("x"), CALLED]
@@ -353,7 +379,7 @@ PLACE = Raw(
     b'"start_char_index":0,"end_char_index":1,"start_index":0,"end_index":2}'
 )
 SERVER_TOOL = Raw(b'{"type":"server_tool_use","id":"srvtoolu_1","name":"web_search",\n"input":{"query":"a\\nb"}}')
-RESULT = Raw(b'{"type":"web_search_tool_result","tool_use_id":"srvtoolu_1","content":[]}')
+RESULT = Raw(b'{"type":"web_search_tool_result","tool_use_id":"srvtoolu_1","content":[\r\n]}')
 
 
 def test_citations_stand_in_their_text():

@@ -26,13 +26,13 @@ from gateway.core.types import (
     raw_json,
 )
 from gateway.dialects.openai_chat_request import decode
-from providers.openai_like.chat_options import COMPATIBLE, ChatOptions, efforts_of, is_sampled
+from providers.openai_like.chat_options import COMPATIBLE, ChatOptions
 from providers.openai_like.chat_request import NATIVE_FIELDS, RULES, chat_writer
 
 Json = dict[str, Any]
 OPENAI = ChatOptions(title="OpenAI")
-OBJECT = ChatOptions(title="OpenRouter", has_reasoning_object=True, takes_unknown=True)
-MODEL = "gpt-9"
+OBJECT = ChatOptions(title="OpenRouter", has_reasoning_object=True, has_openai_models=False, takes_unknown=True)
+MODEL = "somebodys-model"
 SCHEMA = raw_json({"type": "object", "properties": {"a": {"type": "integer"}}})
 LOOK = Tool("look", "Looks.", SCHEMA, strict=True)
 
@@ -192,6 +192,7 @@ def test_a_budget_of_nothing_is_no_effort() -> None:
         ("gpt-5-chat-latest", "high", None),
         ("o3", "none", "low"),
         ("o4-mini", "xhigh", "high"),
+        ("gpt-5.2", "minimal", "low"),
         ("gpt-5", "none", "minimal"),
         ("gpt-5-mini-2025-08-07", "max", "high"),
     ],
@@ -218,10 +219,11 @@ def test_newer_ones_are_sampled_while_they_do_not_reason() -> None:
     assert send(chat(temperature=0.2, reasoning_effort="low"), "gpt-5.2")[1] == ("temperature",)
 
 
-@pytest.mark.parametrize("model", ["gpt-oss-120b", "openai/gpt-4o", "o", "ollama", "gpt-9", "llama-4", ""])
-def test_models_that_are_not_openais_are_left_alone(model: str) -> None:
-    assert efforts_of(model) is None
-    assert is_sampled(model, "high")
+@pytest.mark.parametrize("model", ["gpt-oss-120b", "openai/gpt-5", "gpt-4o", "o3"])
+def test_models_of_other_houses_get_what_was_asked_for(model: str) -> None:
+    asked: Json = {"reasoning_effort": "none", "temperature": 0.2}
+    assert body(model, COMPATIBLE, **asked) == asked
+    assert send(chat(**asked), model, OBJECT)[1] == ()
 
 
 @pytest.mark.parametrize(
