@@ -18,11 +18,11 @@ import uvloop
 from gateway.config.settings import ProviderSettings, Settings
 from gateway.core.auth import KeyRing
 from gateway.core.errors import NotFound
-from gateway.core.origin import parse_origin
-from gateway.core.proxy import parse_proxy, proxy_for
-from gateway.core.types import Secret
 from gateway.core.limits import MAX_PASSED_BODY_BYTES
 from gateway.core.object_ids import IdSealer, sealing_secret
+from gateway.core.origin import parse_origin
+from gateway.core.proxy import parse_proxy, proxy_for
+from gateway.core.secret import Secret
 from gateway.dialects import (
     anthropic_messages,
     openai_chat,

@@ -97,9 +97,7 @@ def _form(name: str, path: str, capability: Capability, summary: str) -> Endpoin
 
 def _kept(method: str, path: str, action: Action, capability: Capability, summary: str) -> Endpoint:
     """An object that a provider or the gateway keeps for the client; the action's word is the row's name too."""
-    return Endpoint(
-        name=action.value, method=method, path=path, action=action, capability=capability, summary=summary
-    )
+    return Endpoint(name=action.value, method=method, path=path, action=action, capability=capability, summary=summary)
 
 
 _RESPONSES = Capability.STORED_RESPONSES
@@ -162,9 +160,7 @@ ENDPOINTS = (
     ),
     _kept("POST", "/v1/conversations", Action.CREATE_CONVERSATION, _CONVERSATIONS, "Begin a conversation."),
     _kept("GET", "/v1/conversations/{id}", Action.GET_CONVERSATION, _CONVERSATIONS, "A conversation."),
-    _kept(
-        "POST", "/v1/conversations/{id}", Action.UPDATE_CONVERSATION, _CONVERSATIONS, "Change a conversation's metadata."
-    ),
+    _kept("POST", "/v1/conversations/{id}", Action.UPDATE_CONVERSATION, _CONVERSATIONS, "Change its metadata."),
     _kept("DELETE", "/v1/conversations/{id}", Action.DELETE_CONVERSATION, _CONVERSATIONS, "Forget a conversation."),
     _kept("POST", "/v1/conversations/{id}/items", Action.ADD_ITEMS, _CONVERSATIONS, "Add items to a conversation."),
     _kept("GET", "/v1/conversations/{id}/items", Action.LIST_ITEMS, _CONVERSATIONS, "The items of a conversation."),
@@ -200,9 +196,7 @@ ENDPOINTS = (
         action=Action.LIST_MODELS,
         summary="Every model that can be asked for, in the shape of the client's dialect.",
     ),
-    Endpoint(
-        name="model", method="GET", path="/v1/models/{model...}", action=Action.GET_MODEL, summary="One model."
-    ),
+    Endpoint(name="model", method="GET", path="/v1/models/{model...}", action=Action.GET_MODEL, summary="One model."),
     Endpoint(
         name="passthrough",
         method=ANY,

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Protocol
 
+from gateway.core.limits import MAX_OBSERVED_BODY_BYTES
 from gateway.core.types import (
     ContentDelta,
     Event,
@@ -15,7 +16,6 @@ from gateway.core.types import (
     ToolCallDelta,
     Usage,
 )
-from gateway.core.limits import MAX_OBSERVED_BODY_BYTES
 from gateway.dialects.contract import Encoder
 from providers.contract import Summary, Transducer
 

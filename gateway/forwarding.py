@@ -170,9 +170,7 @@ class Forwarding:
         if thread is not None and not record.is_truncated:
             self._keep(thread, plan, relay.answer_id)
 
-    def _reply_plain(
-        self, call: Call, plan: Plan, record: Record, relay: PlainRelay, thread: Thread | None
-    ) -> None:
+    def _reply_plain(self, call: Call, plan: Plan, record: Record, relay: PlainRelay, thread: Thread | None) -> None:
         instance = plan.target.instance
         try:
             body, summary = plan.read_plain(relay.body)

@@ -14,7 +14,8 @@ from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.errors import BadRequest, UpstreamRefused
 from gateway.core.retry import RetryPolicy
 from gateway.core.routing import Instance, ModelIndex
-from gateway.core.types import Capability, ChatRequest, DialectName, Model, Secret
+from gateway.core.secret import Secret
+from gateway.core.types import Capability, ChatRequest, DialectName, Model
 from gateway.endpoints import Endpoint
 from gateway.telemetry.metrics import Metrics, Series
 from gateway.telemetry.record import OTHER_MODEL

@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.errors import UpstreamRefused
-from gateway.core.types import Capability, DialectName, Header, Model, Secret
+from gateway.core.secret import Secret
+from gateway.core.types import Capability, DialectName, Header, Model
 from providers import openai_like
 from providers.claude.answer import read_answer
 from providers.claude.counting import count_to_wire, read_counting, read_counting_summary

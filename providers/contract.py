@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from gateway.core.errors import UnsupportedParameter, UpstreamRefused
 from gateway.core.limits import MAX_NAMED_FIELDS
+from gateway.core.secret import Secret
 from gateway.core.types import (
     Capability,
     ChatRequest,
@@ -23,7 +24,6 @@ from gateway.core.types import (
     Fault,
     Header,
     Model,
-    Secret,
     Usage,
 )
 

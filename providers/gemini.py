@@ -6,7 +6,8 @@ generateContent itself is read and written in ``providers.generate_content``, wh
 import msgspec
 from msgspec import Struct
 
-from gateway.core.types import Capability, DialectName, Header, Model, Secret
+from gateway.core.secret import Secret
+from gateway.core.types import Capability, DialectName, Header, Model
 from providers.contract import Provider, Surface, Translator
 from providers.generate_content.answer import read_answer
 from providers.generate_content.counting import read_counted, to_counting_wire

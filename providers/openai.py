@@ -17,7 +17,10 @@ PROVIDER = Provider(
     surfaces={
         Capability.CHAT: (
             responses_surface("openai"),
-            replace(openai_like.chat_surface(openai_like.ChatOptions(title="OpenAI"), forwarded_headers=CHAT_HEADERS), serves=speaks_chat),
+            replace(
+                openai_like.chat_surface(openai_like.ChatOptions(title="OpenAI"), forwarded_headers=CHAT_HEADERS),
+                serves=speaks_chat,
+            ),
         ),
         Capability.COUNT_TOKENS: (counting_surface("openai"),),
         Capability.EMBEDDINGS: (openai_like.embeddings_surface(),),

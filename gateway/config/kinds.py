@@ -13,7 +13,7 @@ from msgspec import Struct
 from gateway.core.names import is_header_value, is_host, is_model_id
 from gateway.core.origin import bracketed, parse_origin
 from gateway.core.proxy import parse_proxy
-from gateway.core.types import Secret
+from gateway.core.secret import Secret
 from gateway.core.units import format_duration, format_size, parse_duration, parse_size
 
 # A deadline beyond a year is a mistake, and timers overflow.

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from gateway.core.deadlines import Timeouts
 from gateway.core.limits import KIB, MIB
 from gateway.core.retry import RetryPolicy
-from gateway.core.types import Secret
+from gateway.core.secret import Secret
 from gateway.core.units import PositiveSeconds, Seconds
 
 ModelId = Annotated[str, Meta(extra={"unit": "model"})]

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from gateway.core.errors import Unauthorized
-from gateway.core.types import Secret
-
+from gateway.core.secret import Secret
 
 # Where clients put a bare key. The first is common to several vendors; the others are those of native SDKs that are
 # pointed at the gateway's passthrough.

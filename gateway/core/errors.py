@@ -2,8 +2,8 @@
 
     GatewayError
     ├─ source client      BadRequest ─ UnsupportedParameter, PreviousResponseNotFound,
-    │                     Unauthorized, NotFound ─ ModelNotFound, MethodNotAllowed, HeadRefused, RequestTimeout, TooLarge,
-    │                     HeadersTooLarge, UnsupportedMedia
+    │                     Unauthorized, NotFound ─ ModelNotFound, MethodNotAllowed, HeadRefused,
+    │                     RequestTimeout, TooLarge, HeadersTooLarge, UnsupportedMedia
     ├─ source gateway     Overloaded, StorageUnavailable, Internal
     └─ source upstream    UpstreamError
                           ├─ UpstreamRefused        the provider answered with an error status

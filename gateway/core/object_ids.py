@@ -24,7 +24,7 @@ from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.errors import NotFound, UpstreamBroken
 from gateway.core.limits import MAX_INSTANCE_NAME_CHARS, MAX_NATIVE_ID_CHARS
 from gateway.core.names import is_path_segment
-from gateway.core.types import Secret
+from gateway.core.secret import Secret
 
 # The members that hold ids of objects in the answers of file, batch and conversation endpoints.
 ID_MEMBERS: Final = frozenset(

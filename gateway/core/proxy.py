@@ -20,7 +20,7 @@ from urllib.parse import unquote
 from msgspec import Struct
 
 from gateway.core.origin import parse_authority, parse_origin
-from gateway.core.types import Secret
+from gateway.core.secret import Secret
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _DEFAULT_PORTS = {"http": 80, "https": 443}

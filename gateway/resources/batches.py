@@ -8,7 +8,6 @@ import msgspec
 from msgspec import Raw, Struct
 
 from gateway.core.batching import cancel, create, decode_batch, encode_batch, read_order
-from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.errors import BadRequest, GatewayError, NotFound
 from gateway.core.jsonguard import guarded
 from gateway.core.types import Capability
@@ -61,7 +60,9 @@ class Batches:
         order = read_order(body)
         file = await self._files.find(input_file, request.principal.name)
         if file.state != BATCH_PURPOSE:
-            raise BadRequest(f"The input file was not uploaded for the purpose {BATCH_PURPOSE!r}.", param="input_file_id")
+            raise BadRequest(
+                f"The input file was not uploaded for the purpose {BATCH_PURPOSE!r}.", param="input_file_id"
+            )
         batch = create(order, f"batch_{self._new_id()}", int(time()))
         await self._store.put(
             StoredObject(

@@ -110,9 +110,7 @@ async def pass_through(
     return relay
 
 
-def _request_head(
-    instance: ProviderInstance, method: str, path: str, headers: CIMultiDictProxy[str]
-) -> bytes:
+def _request_head(instance: ProviderInstance, method: str, path: str, headers: CIMultiDictProxy[str]) -> bytes:
     """``ValueError`` when anything in it could break the framing."""
     passed = list(_passed_headers(headers))
     names = {name.lower() for name, _ in passed}

@@ -250,4 +250,3 @@ class StoredResponses:
 
 def _id_of(response: bytes) -> str:
     return _read_id(response).id
-

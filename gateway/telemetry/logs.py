@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
-from gateway.core.types import Secret
+from gateway.core.secret import Secret
 from gateway.telemetry.record import Record
 
 # A minute of logs at several thousand requests a second; beyond it a reader has stopped reading.

@@ -13,6 +13,4 @@ _PATHS = {
 
 def kept_surfaces() -> dict[Capability, tuple[Surface, ...]]:
     """All four, for a vendor whose API has them as OpenAI's has."""
-    return {
-        capability: (Surface(path=path, dialect=DialectName.OPENAI_JSON),) for capability, path in _PATHS.items()
-    }
+    return {capability: (Surface(path=path, dialect=DialectName.OPENAI_JSON),) for capability, path in _PATHS.items()}

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 import providers
 from gateway.core.errors import BadRequest, UpstreamRefused
 from gateway.core.names import is_header_name, is_header_value, is_instance_name, is_model_id
+from gateway.core.secret import Secret
 from gateway.core.types import (
     Audio,
     Capability,
@@ -41,7 +42,6 @@ from gateway.core.types import (
     Refusal,
     ResponseFormat,
     Role,
-    Secret,
     Start,
     Text,
     TextDelta,

@@ -114,7 +114,16 @@ def test_arguments_come_as_they_stand_in_the_path(path: str, arguments: tuple[st
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1/responses/", "/v1/responses/a/b", "/v1/files//content", "/p/", "/p/openai", "/p/openai/", "/p//x", "/v1/p/openai/x"],
+    [
+        "/v1/responses/",
+        "/v1/responses/a/b",
+        "/v1/files//content",
+        "/p/",
+        "/p/openai",
+        "/p/openai/",
+        "/p//x",
+        "/v1/p/openai/x",
+    ],
 )
 def test_an_argument_is_one_segment_and_not_empty(path: str) -> None:
     assert find(path).methods == {}

@@ -3,7 +3,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gateway.config import kinds
-from gateway.core.types import Secret
+from gateway.core.secret import Secret
 
 EVERY_KIND = [*kinds.KINDS.values(), kinds.choice(("auto", "json"))]
 

@@ -1,5 +1,5 @@
 from gateway.config.settings import ProviderSettings, Settings
-from gateway.core.types import Secret
+from gateway.core.secret import Secret
 
 
 def test_all_keys_are_in_order_and_each_once():

@@ -9,7 +9,7 @@ from multidict import CIMultiDict
 from gateway.core import auth
 from gateway.core.auth import ANYONE, MASTER, KeyRing, digest, read_key
 from gateway.core.errors import Unauthorized
-from gateway.core.types import Secret
+from gateway.core.secret import Secret
 
 KEY = "sk-sluice-1f2e3d4c5b6a79880011223344556677"
 RING = KeyRing(Secret(KEY))

@@ -30,6 +30,7 @@ FAMILY = {
     "StorageUnavailable": ("storage_unavailable", 503, "gateway", False),
     "ClientError": ("internal_error", 500, "client", False),
     "BadRequest": ("invalid_request", 400, "client", False),
+    "PreviousResponseNotFound": ("previous_response_not_found", 400, "client", False),
     "UnsupportedParameter": ("unsupported_parameter", 400, "client", False),
     "Unauthorized": ("invalid_api_key", 401, "client", False),
     "NotFound": ("not_found", 404, "client", False),

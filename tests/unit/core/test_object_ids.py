@@ -9,7 +9,7 @@ from gateway.core.errors import NotFound, UpstreamBroken
 from gateway.core.limits import MAX_INSTANCE_NAME_CHARS, MAX_NATIVE_ID_CHARS
 from gateway.core.names import is_instance_name, is_path_segment
 from gateway.core.object_ids import ID_MEMBERS, IdSealer, sealing_secret
-from gateway.core.types import Secret
+from gateway.core.secret import Secret
 
 SEALER = IdSealer(b"k" * 32)
 

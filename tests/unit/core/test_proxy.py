@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.proxy import Proxy, is_excluded, parse_proxy, proxy_for
-from gateway.core.types import Secret
+from gateway.core.secret import Secret
 
 HTTP, HTTPS, ALL = Proxy("http.test", 3128), Proxy("https.test", 3128), Proxy("all.test", 3128)
 VARIABLES = {

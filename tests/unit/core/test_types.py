@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core import types
-from gateway.core.types import Secret, Usage, raw_json
+from gateway.core.secret import Secret
+from gateway.core.types import Usage, raw_json
 
 TEXT = "sk-verysecret"
 

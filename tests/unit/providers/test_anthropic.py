@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.types import Capability, DialectName, Model, Secret
+from gateway.core.secret import Secret
+from gateway.core.types import Capability, DialectName, Model
 from providers import load
 from providers.anthropic import PROVIDER, auth, read_error, read_models
 from providers.claude.observer import MessagesStreamObserver

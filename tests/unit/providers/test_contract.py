@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from gateway.core.errors import UnsupportedParameter
 from gateway.core.limits import MAX_NAMED_FIELDS
 from gateway.core.names import is_header_value
-from gateway.core.types import Extra, Secret, raw_json
+from gateway.core.secret import Secret
+from gateway.core.types import Extra, raw_json
 from providers.contract import ProviderRequest, Rule, apply_rules, bearer
 
 RULES = {

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from gateway.core.secret import Secret
 from gateway.core.types import (
     Capability,
     ChatRequest,
@@ -12,7 +13,6 @@ from gateway.core.types import (
     Reasoning,
     ReasoningDelta,
     Role,
-    Secret,
     Text,
     TextDelta,
     ToolCall,

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.core.types import Secret, Usage
+from gateway.core.secret import Secret
+from gateway.core.types import Usage
 from gateway.telemetry import logs
 from gateway.telemetry.logs import Log, WallClock, format_json, format_text
 from gateway.telemetry.record import Record, milliseconds
