@@ -23,14 +23,8 @@ from gateway.core.object_ids import IdSealer, sealing_secret
 from gateway.core.origin import parse_origin
 from gateway.core.proxy import parse_proxy, proxy_for
 from gateway.core.secret import Secret
-from gateway.dialects import (
-    anthropic_messages,
-    openai_chat,
-    openai_embeddings,
-    openai_form,
-    openai_json,
-    openai_responses,
-)
+from gateway.dialects import openai_chat
+from gateway.dialects.spoken import TELLING_HEADERS, spoken_dialects
 from gateway.discovery import Discovery
 from gateway.endpoints import ENDPOINTS, Access, Action
 from gateway.forwarding import Forwarding
@@ -59,20 +53,6 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 CUT_SIGNAL = signal.SIGUSR1
 # For cut requests to tell their clients so.
 LAST_WORDS_S = 1.0
-
-DIALECTS = {
-    dialect.name: dialect
-    for dialect in (
-        openai_chat.DIALECT,
-        openai_responses.DIALECT,
-        openai_embeddings.DIALECT,
-        openai_json.DIALECT,
-        openai_form.DIALECT,
-        anthropic_messages.DIALECT,
-        anthropic_messages.COUNTING,
-    )
-}
-
 
 class App:
     """One worker: everything between its listening socket and its connections to providers."""
@@ -112,7 +92,8 @@ class App:
         )
         self._pipeline = pipeline = Pipeline(
             keys=KeyRing(settings.auth.master_key),
-            dialects=DIALECTS,
+            dialects=spoken_dialects(),
+            telling_headers=TELLING_HEADERS,
             actions=self._actions(forwarding),
             settlement=self.settlement,
         )

@@ -21,7 +21,7 @@ _COPY_BELOW_BYTES = 64 * 1024
 # Statuses whose answers have no body (RFC 9110, sections 15.3.5 and 15.4.5).
 _BODYLESS = frozenset((204, 304))
 
-_NO_HEADERS: CIMultiDictProxy[str] = CIMultiDictProxy(CIMultiDict())
+NO_HEADERS: CIMultiDictProxy[str] = CIMultiDictProxy(CIMultiDict())
 _STATUS_LINES = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
 
 
@@ -224,7 +224,7 @@ class Call(Struct):
         self.status = status
         self.has_started = True
         framing = self._choose_framing(status, length)
-        self.headers = _NO_HEADERS  # they have been read, and thousands of streams may be open
+        self.headers = NO_HEADERS  # they have been read, and thousands of streams may be open
         self.line.send(
             b"%b%b%b%b%b\r\n%b"
             % (

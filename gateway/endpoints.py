@@ -136,6 +136,14 @@ ENDPOINTS = (
         Action.COUNT_TOKENS,
     ),
     _forward(
+        "count_input_tokens",
+        "/v1/responses/input_tokens",
+        DialectName.OPENAI_COUNTING,
+        Capability.COUNT_TOKENS,
+        "The same for a response.",
+        Action.COUNT_TOKENS,
+    ),
+    _forward(
         "embeddings",
         "/v1/embeddings",
         DialectName.OPENAI_EMBEDDINGS,
@@ -188,6 +196,9 @@ ENDPOINTS = (
     _json("images", "/v1/images/generations", Capability.IMAGE_GENERATIONS, "Images from text, forwarded by model."),
     _form("image_edits", "/v1/images/edits", Capability.IMAGE_EDITS, "Images from images, forwarded by model."),
     _form("image_variations", "/v1/images/variations", Capability.IMAGE_VARIATIONS, "Image variations, by model."),
+    _json(
+        "compact", "/v1/responses/compact", Capability.COMPACTION, "Shorten a long conversation, by model."
+    ),
     _json("rerank", "/v1/rerank", Capability.RERANK, "Documents in the order of their relevance, by model."),
     Endpoint(
         name="models",

@@ -31,7 +31,7 @@ from gateway.core.types import Event, Finish, FinishReason, Usage, UsageReport
 from gateway.core.units import parse_duration
 from gateway.dialects.contract import Envelope
 from gateway.endpoints import ENDPOINTS, Action
-from gateway.inquiry import refusal
+from gateway.inquiry import outcome_of, refusal
 from gateway.plan import Plan, make_plan
 from gateway.relay import PlainRelay, StreamRelay
 from gateway.request import PRIVATE, Reply, Request, new_id
@@ -119,10 +119,12 @@ class Forwarding:
         thread = None
         if envelope.is_stored or envelope.continues is not None or envelope.conversation_id is not None:
             body, thread = await self._continuity.resume(request.principal.name, envelope, body, target)
+            if request.endpoint.name in _FREE:
+                thread = None  # nothing was answered that could be gone on from
         opened = self._sealer.open_all(body, request.principal.name, target.instance.name)
         plan = make_plan(target, request.dialect, envelope, opened, call.headers, time.time(), new_id)
         # what it refers to is kept by the account of one key
-        plan.is_bound = thread is not None or opened is not body
+        plan.is_bound = (thread is not None and target.native is not None) or opened is not body
         record.dropped, record.cache = plan.dropped, "bypass"
         del body, opened, envelope  # a long conversation need not stay in memory while its answer streams
         if plan.is_stream:
@@ -175,7 +177,7 @@ class Forwarding:
         try:
             body, summary = plan.read_plain(relay.body)
         except UpstreamError as error:
-            instance.count(_outcome(error))
+            instance.count(outcome_of(error))
             raise
         instance.count("ok")
         # counting tokens uses none
@@ -213,7 +215,7 @@ class Forwarding:
                 if relay.status >= 300:
                     raise _refusal(plan, relay)
             except UpstreamError as error:
-                instance.count(_outcome(error))
+                instance.count(outcome_of(error))
                 delay_s = retry_delay(instance.retry, record.attempts, error, random.random())  # noqa: S311 - jitter
                 if delay_s is None or (give_up_at is not None and monotonic() + delay_s >= give_up_at):
                     raise
@@ -272,10 +274,3 @@ def _refusal(plan: Plan, relay: PlainRelay) -> UpstreamError:
     if plan.translator is not None and isinstance(error, UpstreamRefused):
         error.body = b""  # the words of a dialect that the client does not speak
     return error
-
-
-def _outcome(error: UpstreamError) -> str:
-    """An attempt's result as a metric label, from a closed set."""
-    if isinstance(error, UpstreamRefused):
-        return f"status_{error.upstream_status}"
-    return f"timeout_{error.phase}" if isinstance(error, UpstreamTimeout) else error.code

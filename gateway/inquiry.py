@@ -2,7 +2,7 @@
 
 import asyncio
 
-from gateway.core.errors import UpstreamBroken, UpstreamError
+from gateway.core.errors import UpstreamBroken, UpstreamError, UpstreamRefused, UpstreamTimeout
 from gateway.relay import PlainRelay
 from gateway.targets import ProviderInstance
 
@@ -30,3 +30,10 @@ def refusal(instance: ProviderInstance, relay: PlainRelay) -> UpstreamError:
         return redirect
     error = instance.provider.read_error(relay.status, relay.lower_headers(), instance.scrub_json(relay.body))
     return instance.scrub_error(error)
+
+
+def outcome_of(error: UpstreamError) -> str:
+    """An attempt's result as a metric label, from a closed set."""
+    if isinstance(error, UpstreamRefused):
+        return f"status_{error.upstream_status}"
+    return f"timeout_{error.phase}" if isinstance(error, UpstreamTimeout) else error.code

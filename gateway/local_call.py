@@ -1,18 +1,19 @@
 """A call that no client made: the gateway asks itself, so that a line of a batch is a request like any other."""
 
 import asyncio
+import re
 from time import monotonic
 
-from aiohttp.streams import StreamReader
-from multidict import CIMultiDict, CIMultiDictProxy
-
-from gateway.call import Call
+from gateway.call import NO_HEADERS, Call
 from gateway.core.errors import TooLarge
+from gateway.core.limits import MAX_UPSTREAM_BODY_BYTES
 from gateway.upstream.contract import Exchange
+
+_RETRY_AFTER = re.compile(rb"(?im)^retry-after: *([0-9]{1,6})\r$")
 
 
 class _NoLine:
-    """A connection to nobody."""
+    """A connection to nobody. Whatever is told of a body is of no interest: it is there as a whole."""
 
     exchange: Exchange | None = None
     transport: asyncio.Transport | None = None
@@ -23,9 +24,9 @@ class _NoLine:
 
     def abort(self) -> None: ...
 
-    def await_body(self, payload: StreamReader, waited_s: float = 0.0) -> None: ...
+    def await_body(self, payload: object, waited_s: float = 0.0) -> None: ...
 
-    def hold_body(self, payload: StreamReader) -> None: ...
+    def hold_body(self, payload: object) -> None: ...
 
     def note_body(self, received_bytes: int) -> None: ...
 
@@ -33,11 +34,12 @@ class _NoLine:
 
 
 class LocalCall(Call, kw_only=True):
-    """``body`` is asked and ``answer`` becomes the whole answer; ``is_broken`` when it never came to its end."""
+    """``body`` is asked and ``answer`` becomes the whole answer; ``is_broken`` when it never came to its end.
+    ``retry_after_s`` is what whoever refused asked for, in seconds, 0 when they said nothing."""
 
     body: bytes
-    answer: bytes = b""
-    is_broken: bool = False
+    answer: bytearray
+    retry_after_s: int = 0
 
     def take_body(self, max_bytes: int) -> bytes | None:
         self.bytes_in = len(self.body)
@@ -49,19 +51,25 @@ class LocalCall(Call, kw_only=True):
         return False
 
     def reply(self, status: int, headers: bytes, body: bytes) -> None:
-        self.status = status
-        self.has_started = True
-        self.answer = body
-        self.bytes_out = len(body)
+        self._begin(status, headers)
+        self.write(body)
 
     def start(self, status: int, headers: bytes, first: bytes = b"", length: int | None = None) -> None:
-        self.status = status
-        self.has_started = True
+        self._begin(status, headers)
         self.write(first)
 
+    def _begin(self, status: int, headers: bytes) -> None:
+        self.status = status
+        self.has_started = True
+        found = _RETRY_AFTER.search(headers)
+        self.retry_after_s = int(found[1]) if found else 0
+
     def write(self, data: bytes) -> None:
-        self.answer += data
-        self.bytes_out += len(data)
+        if len(self.answer) + len(data) > MAX_UPSTREAM_BODY_BYTES:
+            self.is_broken = True
+        else:
+            self.answer += data
+            self.bytes_out += len(data)
 
     def end(self, last: bytes = b"") -> None:
         self.write(last)
@@ -75,14 +83,14 @@ class LocalCall(Call, kw_only=True):
 
 def local_call(path: str, body: bytes) -> LocalCall:
     """A POST of JSON."""
-    headers = CIMultiDictProxy(CIMultiDict({"Content-Type": "application/json"}))
     return LocalCall(
         line=_NoLine(),
         payload=None,
         method="POST",
         path=path,
-        headers=headers,
+        headers=NO_HEADERS,
         started_at=monotonic(),
         keep_alive=False,
         body=body,
+        answer=bytearray(),
     )

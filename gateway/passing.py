@@ -47,6 +47,32 @@ class Observer(Protocol):
     def finish(self) -> bytes: ...
 
 
+class Cover:
+    """Puts stars over secrets in a body that goes through, without changing its length. Only what may be the beginning
+    of one is held back."""
+
+    def __init__(self, secrets: tuple[bytes, ...]) -> None:
+        self._stars = [(secret, b"*" * len(secret)) for secret in secrets]
+        self._held = b""
+
+    def feed(self, data: bytes) -> bytes:
+        data = self._held + data
+        for secret, stars in self._stars:
+            data = data.replace(secret, stars)
+        held = max((_begun(data, secret) for secret, _ in self._stars), default=0)
+        self._held = data[len(data) - held :]
+        return data[: len(data) - held]
+
+    def finish(self) -> bytes:
+        return self._held
+
+
+def _begun(data: bytes, secret: bytes) -> int:
+    """How many bytes at the end of ``data`` may be the beginning of ``secret``."""
+    lengths = range(min(len(secret) - 1, len(data)), 0, -1)
+    return next((length for length in lengths if data.endswith(secret[:length])), 0)
+
+
 class PassRelay:
     """Streams an answer of any kind to ``call``: status, header fields and body as the provider sends them.
 
@@ -59,8 +85,9 @@ class PassRelay:
     breaks the client's connection too, as soon as the call has been served, and ``error`` says why; a defect behind a
     whole answer is told in ``error`` too.
 
-    ``observer`` sees the body and says what of it goes on; ``read_summary`` sees that of a JSON answer which is not too
-    long. Neither sees a body with a ``Content-Encoding``. What they find is in ``usage`` and ``finish_reason``.
+    ``read_summary`` sees the body of a JSON answer which is not too long; ``observer`` that of any other answer, and
+    says what of it goes on. Neither sees a body with a ``Content-Encoding``. What they find is in ``usage`` and
+    ``finish_reason``. In the body of an error ``secrets`` are covered, each by as many stars as it has bytes.
     """
 
     def __init__(
@@ -73,6 +100,7 @@ class PassRelay:
         passes_errors: bool = True,
         observer: Observer | None = None,
         read_summary: Callable[[bytes], Summary] | None = None,
+        secrets: tuple[bytes, ...] = (),
     ) -> None:
         self.done: asyncio.Future[None] = loop.create_future()
         self.status = 0
@@ -89,6 +117,8 @@ class PassRelay:
         self._passes_errors = passes_errors
         self._observer = observer
         self._read_summary = read_summary
+        self._secrets = secrets
+        self._cover: Cover | None = None
         self._is_passed = False
         self._seen = bytearray()
 
@@ -96,6 +126,10 @@ class PassRelay:
     def body(self) -> bytes:
         """What was collected of an answer that is not passed."""
         return b"" if self._is_passed else bytes(self._seen)
+
+    @property
+    def is_event_stream(self) -> bool:
+        return self.content_type.lower().startswith(b"text/event-stream")
 
     @property
     def is_passed(self) -> bool:
@@ -138,6 +172,10 @@ class PassRelay:
             self._observer = self._read_summary = None
         if not self.content_type.lower().partition(b";")[0].rstrip().endswith(b"json"):
             self._read_summary = None
+        elif self._read_summary is not None:
+            self._observer = None
+        if status >= 400 and self._secrets and not is_encoded:
+            self._cover = Cover(self._secrets)
         self._is_passed = True
         self.headers = ()
         own = self._head()
@@ -156,6 +194,8 @@ class PassRelay:
             except Exception as error:
                 self._end_broken(_defect(error))
                 return
+        if self._cover is not None:
+            data = self._cover.feed(data)
         if data:
             self._call.write(data)
 
@@ -165,7 +205,7 @@ class PassRelay:
         if not self._is_passed:
             self.done.set_result(None)
             return
-        rest = b""
+        rest = b"" if self._cover is None else self._cover.finish()
         if self._observer is not None:
             try:
                 rest = self._observer.finish()

@@ -47,13 +47,14 @@ class Pipeline:
         *,
         keys: KeyRing,
         dialects: Mapping[DialectName, Dialect],
+        telling_headers: Mapping[str, DialectName],
         actions: Mapping[Action, Act],
         settlement: Settlement,
     ) -> None:
         self._keys = keys
         self._dialects = dialects
         self._default = dialects[DialectName.OPENAI_CHAT]
-        self._telling = [(d.telling_header, d) for d in dialects.values() if d.telling_header]
+        self._telling_headers = telling_headers
         self._actions = actions
         self._settlement = settlement
         # unique, cheap and telling nothing: a random word per process and a running number
@@ -91,7 +92,8 @@ class Pipeline:
     def _spoken(self, call: Call, dialect: Dialect | None) -> Dialect:
         """The dialect to tell an error in. Where the endpoint leaves it open, a header may give the client away."""
         if dialect is None or dialect is self._default:
-            return next((told for header, told in self._telling if header in call.headers), self._default)
+            told = (name for header, name in self._telling_headers.items() if header in call.headers)
+            return self._dialects[next(told, self._default.name)]
         return dialect
 
     def _settle(self, call: Call, record: Record) -> None:

@@ -133,11 +133,14 @@ class StreamRelay(PlainRelay):
         self._has_written = False
         self._write: Callable[[bytes], None] = self._begin
         self.is_stream = False
+        # can an error be told within the answer?
+        self._has_words = True
 
     def response_started(self, status: int, headers: RawHeaders) -> None:
         super().response_started(status, headers)
         is_events = self.content_type.lower().startswith(b"text/event-stream")
         self.is_stream = status < 300 and (is_events or self._plan.is_passed)
+        self._has_words = is_events
 
     def data_received(self, data: bytes) -> None:
         if not self.is_stream:
@@ -263,7 +266,11 @@ class StreamRelay(PlainRelay):
         if isinstance(error, UpstreamError) and error.source == "upstream":
             error.provider = self._plan.target.instance.name
         self._note_error(error)
-        self._call.end(self._failure(error) or self._dialect.error_event(error))
+        if self._has_words:
+            self._call.end(self._failure(error) or self._dialect.error_event(error))
+        else:
+            # not at once: with the connection ends the task that is to settle the call
+            self._call.is_broken = True
         self.done.set_result(None)
 
     def _failure(self, error: GatewayError) -> bytes:

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from gateway.call import Call
 from gateway.core.auth import Principal
-from gateway.core.errors import BadRequest
+from gateway.core.errors import BadRequest, TooLarge
 from gateway.core.limits import MAX_QUERY_PARAMETERS, MAX_SMALL_BODY_BYTES
 from gateway.dialects.contract import Dialect
 from gateway.endpoints import Endpoint, unquoted
@@ -32,9 +32,11 @@ class Request(Struct):
     def argument(self, number: int = 0) -> str:
         return unquoted(self.arguments[number])
 
-    async def small_body(self) -> bytes:
+    async def small_body(self, max_bytes: int = MAX_SMALL_BODY_BYTES) -> bytes:
         """The whole body of a request that changes an object. Raises ``TooLarge`` among others."""
-        return await self.call.read_body(MAX_SMALL_BODY_BYTES)
+        if (self.call.length or 0) > max_bytes:
+            raise TooLarge(f"The request body is larger than the {max_bytes} bytes that this endpoint accepts.")
+        return await self.call.read_body(max_bytes)
 
     def query(self) -> dict[str, str]:
         """The query's parameters; of one that is repeated the last. Raises ``BadRequest``."""
@@ -43,6 +45,12 @@ class Request(Struct):
         except ValueError:
             raise BadRequest(f"The query has more than {MAX_QUERY_PARAMETERS} parameters.") from None
         return {name: values[-1] for name, values in found.items()}
+
+    def providers_query(self) -> str:
+        """The query for the provider that has the object: as it came, with its question mark, but for ``provider``,
+        which is said to the gateway. Empty when nothing is left."""
+        pairs = [pair for pair in self.call.query.split("&") if pair and pair.partition("=")[0] != "provider"]
+        return f"?{'&'.join(pairs)}" if pairs else ""
 
 
 class Reply(Struct):

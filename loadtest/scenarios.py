@@ -23,7 +23,7 @@ from loadtest.upstream import ANSWER, MODEL
 ROOT = Path(__file__).resolve().parent.parent
 DIRECT = "direct"
 TARGETS = (DIRECT, YARDSTICK, SUBJECT, TRANSLATED)
-# The variables of the provider type that each gateway asks: one that speaks the clients' dialect, and one that does not.
+# How the variables of each gateway's provider begin: one speaks the clients' dialect, and one does not.
 GATEWAYS = {SUBJECT: "OPENAI", TRANSLATED: "ANTHROPIC"}
 SCENARIOS = ("plain", "stream", "start", "open")
 

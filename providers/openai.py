@@ -1,14 +1,12 @@
 """OpenAI. API reference: platform.openai.com/docs/api-reference."""
 
-from msgspec.structs import replace
-
 from gateway.core.types import Capability
 from providers import openai_like
 from providers.contract import Provider
 from providers.openai_like.kept import kept_surfaces
 from providers.openai_like.media import OPENAI_MEDIA, forwarded_surfaces
+from providers.openai_like.openai_families import speaks_chat
 from providers.openai_like.responses import CHAT_HEADERS, counting_surface, responses_surface
-from providers.openai_like.responses_families import speaks_chat
 
 PROVIDER = Provider(
     name="openai",
@@ -17,10 +15,7 @@ PROVIDER = Provider(
     surfaces={
         Capability.CHAT: (
             responses_surface("openai"),
-            replace(
-                openai_like.chat_surface(openai_like.ChatOptions(title="OpenAI"), forwarded_headers=CHAT_HEADERS),
-                serves=speaks_chat,
-            ),
+            openai_like.chat_surface(openai_like.ChatOptions(title="OpenAI"), CHAT_HEADERS, speaks_chat),
         ),
         Capability.COUNT_TOKENS: (counting_surface("openai"),),
         Capability.EMBEDDINGS: (openai_like.embeddings_surface(),),

@@ -34,7 +34,7 @@ def simulate(capability: Capability, body: bytes) -> Script:
     digest = hashlib.blake2b(body, digest_size=32).digest()
     headers = ((b"x-request-id", b"req_%b" % digest.hex().encode()[:32]),)
     try:
-        return _ANSWERS[capability](body, digest, headers)
+        return _ANSWERS.get(capability, _nothing)(body, digest, headers)
     except RefusedError as refused:
         return refusal_script(refused, headers)
 
@@ -64,6 +64,10 @@ def _embeddings(body: bytes, digest: bytes, headers: Headers) -> Script:
     directives = settle(request.simulate, digest)
     answer, tokens = embed(request)
     return plain_script(answer, tokens, directives, headers)
+
+
+def _nothing(_body: bytes, _digest: bytes, _headers: Headers) -> Script:
+    raise RefusedError("The simulator has no such endpoint.", status=404, code="unknown_url")
 
 
 def _check_model(model: str, right: tuple[str, ...], wrong: tuple[str, ...]) -> None:

@@ -12,11 +12,12 @@ models, and ``/v1/messages`` is an endpoint like the others.
 from typing import Final, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from gateway.core.errors import BadRequest
 from gateway.core.jsonguard import guarded
+from gateway.core.metadata import check_metadata
 
 BATCH_ENDPOINTS: Final = (
     "/v1/chat/completions",
@@ -27,9 +28,6 @@ BATCH_ENDPOINTS: Final = (
     "/v1/moderations",
 )
 WINDOW_S: Final = 24 * 3600
-MAX_METADATA_PAIRS: Final = 16
-MAX_METADATA_KEY_CHARS: Final = 64
-MAX_METADATA_VALUE_CHARS: Final = 512
 # What OpenAI allows for the files a batch writes, in seconds.
 MIN_OUTPUT_TTL_S: Final = 3600
 MAX_OUTPUT_TTL_S: Final = 30 * 86400
@@ -48,7 +46,9 @@ _NEXT: dict[str, tuple[str, ...]] = {
 # --- what a client orders -----------------------------------------------------------------------------------------
 
 
-class _OutputExpiry(Struct):
+class OutputExpiry(Struct, frozen=True):
+    """When the files that a batch writes are no longer wanted: so many seconds after they were written."""
+
     anchor: Literal["created_at"]
     seconds: int
 
@@ -58,7 +58,7 @@ class _Order(Struct):
     endpoint: str
     completion_window: str
     metadata: dict[str, str] | None = None
-    output_expires_after: _OutputExpiry | None = None
+    output_expires_after: OutputExpiry | None = None
 
 
 class BatchOrder(Struct, frozen=True):
@@ -83,7 +83,7 @@ def read_order(body: bytes) -> BatchOrder:
         raise BadRequest(f"'endpoint' must be one of {', '.join(BATCH_ENDPOINTS)}.", param="endpoint")
     if order.completion_window != "24h":
         raise BadRequest("'completion_window' must be '24h'.", param="completion_window")
-    _check_metadata(order.metadata or {})
+    check_metadata(order.metadata or {})
     expiry = order.output_expires_after
     if expiry is not None and not MIN_OUTPUT_TTL_S <= expiry.seconds <= MAX_OUTPUT_TTL_S:
         name = "output_expires_after.seconds"
@@ -91,16 +91,6 @@ def read_order(body: bytes) -> BatchOrder:
     unknown = tuple(name for name in _read_members(body) if name not in _Order.__struct_fields__)
     ttl_s = expiry.seconds if expiry is not None else None
     return BatchOrder(order.input_file_id, order.endpoint, order.metadata, ttl_s, unknown)
-
-
-def _check_metadata(metadata: dict[str, str]) -> None:
-    if len(metadata) > MAX_METADATA_PAIRS:
-        raise BadRequest(f"'metadata' may have {MAX_METADATA_PAIRS} pairs at most.", param="metadata")
-    for key, value in metadata.items():
-        if len(key) > MAX_METADATA_KEY_CHARS:
-            raise BadRequest(f"A key of 'metadata' is longer than {MAX_METADATA_KEY_CHARS}.", param="metadata")
-        if len(value) > MAX_METADATA_VALUE_CHARS:
-            raise BadRequest(f"A value of 'metadata' is longer than {MAX_METADATA_VALUE_CHARS}.", param="metadata")
 
 
 # --- the batch object ---------------------------------------------------------------------------------------------
@@ -149,6 +139,12 @@ class Batch(Struct, frozen=True, kw_only=True):
     cancelled_at: int | None = None
     request_counts: RequestCounts = RequestCounts()
     metadata: dict[str, str] | None = None
+    output_expires_after: OutputExpiry | UnsetType = UNSET
+
+    @property
+    def output_ttl_s(self) -> int | None:
+        """How long the written files are wanted; None: until somebody deletes them."""
+        return None if self.output_expires_after is UNSET else self.output_expires_after.seconds
 
     @property
     def is_final(self) -> bool:
@@ -169,6 +165,7 @@ def create(order: BatchOrder, batch_id: str, now: int) -> Batch:
         endpoint=order.endpoint,
         input_file_id=order.input_file_id,
         metadata=order.metadata,
+        output_expires_after=UNSET if order.output_ttl_s is None else OutputExpiry("created_at", order.output_ttl_s),
         created_at=now,
         expires_at=now + WINDOW_S,
     )

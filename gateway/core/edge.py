@@ -49,9 +49,7 @@ BAD_TARGET = HeadRefusal(400, "The request target must be an absolute path of pr
 BAD_HOST = HeadRefusal(400, "The Host header must name one host.")
 BAD_TRANSFER_ENCODING = HeadRefusal(400, "The only transfer coding is chunked, in HTTP/1.1 and without Content-Length.")
 BAD_CONTENT_LENGTH = HeadRefusal(400, "The Content-Length header must be one decimal number.")
-NO_UPGRADE = HeadRefusal(
-    400, "Protocol upgrades, WebSocket among them, are not offered; plain HTTP/1.1 streams answers too."
-)
+NO_UPGRADE = HeadRefusal(400, "Protocol upgrades (WebSocket) are not offered; answers are streamed over plain HTTP.")
 BAD_EXPECTATION = HeadRefusal(417, "The only expectation met is 100-continue.")
 
 _HTTP_1_0 = (1, 0)

@@ -37,9 +37,9 @@ MAX_STOP_SEQUENCES: Final = 64
 MAX_PASSED_BODY_BYTES: Final = 16 * 1024 * MIB
 # What is sent to change an object that is kept: metadata, a few items.
 MAX_SMALL_BODY_BYTES: Final = MIB
-# OpenAI takes 20 items at once, and 16 pairs of metadata of 64 and 512 characters.
+# OpenAI takes 20 items at once. Pictures come in them, so that a few may be as large as a whole request.
 MAX_ITEMS_AT_ONCE: Final = 20
-MAX_METADATA_BYTES: Final = 16 * KIB
+MAX_ITEMS_BYTES: Final = 32 * MIB
 # The longest name that usual file systems have.
 MAX_FILENAME_CHARS: Final = 255
 # Lists are asked for with four or five parameters.
@@ -112,6 +112,8 @@ MAX_NATIVE_ID_CHARS: Final = 160
 MAX_LISTED_OBJECTS: Final = 10_000
 # Stored answers that one request may build on; the longest agent sessions have some thousand turns.
 MAX_RESPONSE_CHAIN: Final = 2_048
+# What a request may build on, in bytes: twice the largest request that the gateway takes by default.
+MAX_RESUMED_BYTES: Final = 64 * MIB
 # Items of one conversation, and result lines of one batch.
 MAX_STORED_ITEMS: Final = 50_000
 # What was promised to be stored and is not written yet: a disk that is slower than this for long is broken.

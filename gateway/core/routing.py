@@ -5,13 +5,16 @@ has the model. An instance whose list is not known yet cannot have it; ``ModelIn
 still change.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
 from gateway.core.errors import BadRequest, ModelNotFound
 from gateway.core.names import is_model_id
 from gateway.core.types import Capability, Model
+
+# (id to ask for, instance, model)
+Row = tuple[str, str, Model]
 
 
 class Instance(Struct, frozen=True):
@@ -45,6 +48,7 @@ class ModelIndex:
             self._models[instance.name] = {model.id: model for model in instance.models or ()}
             for model_id in self._models[instance.name]:
                 self._by_id.setdefault(model_id, []).append(instance)
+        self._listing: tuple[Row, ...] | None = None
         self.is_complete = all(instance.models is not None for instance in self._instances.values())
 
     def resolve(self, requested: str, capability: Capability) -> Route:
@@ -90,16 +94,19 @@ class ModelIndex:
             return f"{silent[0]!r} has not told its models yet, {silent[0]}/<model> asks it all the same"
         return "GET /v1/models lists what there is"
 
-    def listing(self) -> list[tuple[str, str, Model]]:
-        """``(id to ask for, instance, model)`` of every model: the bare id where it leads to this very instance, the
-        qualified id always."""
-        rows = []
+    def listing(self) -> tuple[Row, ...]:
+        """Every model: the bare id where it leads to this very instance, the qualified id always. Made when first asked
+        for, and once: it may have thousands of rows."""
+        if self._listing is None:
+            self._listing = tuple(self._rows())
+        return self._listing
+
+    def _rows(self) -> Iterator[Row]:
         for name, models in self._models.items():
             for model in models.values():
                 if self.find(model.id) == (name, model):
-                    rows.append((model.id, name, model))
-                rows.append((f"{name}/{model.id}", name, model))
-        return rows
+                    yield model.id, name, model
+                yield f"{name}/{model.id}", name, model
 
     def find(self, requested: str) -> tuple[str, Model] | None:
         """``(instance, model)`` of a listed id, bare or qualified. As in ``resolve``, an id that begins with an

@@ -31,6 +31,7 @@ class Capability(enum.StrEnum):
     IMAGE_EDITS = "image edits"
     IMAGE_VARIATIONS = "image variations"
     RERANK = "rerank"
+    COMPACTION = "compaction"
     # objects that a provider keeps for its clients
     STORED_RESPONSES = "stored responses"
     CONVERSATIONS = "conversations"
@@ -43,6 +44,7 @@ class DialectName(enum.StrEnum):
 
     OPENAI_CHAT = "openai_chat"
     OPENAI_RESPONSES = "openai_responses"
+    OPENAI_COUNTING = "openai_counting"
     OPENAI_EMBEDDINGS = "openai_embeddings"
     # JSON with a model in it, and forms with one: carried as they are
     OPENAI_JSON = "openai_json"

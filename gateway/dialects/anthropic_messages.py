@@ -28,7 +28,6 @@ DIALECT = Dialect(
     error_event=error_event,
     decode=decode,
     encoder=_encoder,
-    telling_header="anthropic-version",
     without_foreign_thought=without_foreign_blocks,
     ping=b'event: ping\ndata: {"type": "ping"}\n\n',
 )

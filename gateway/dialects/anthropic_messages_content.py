@@ -20,7 +20,7 @@ from functools import partial
 from typing import Annotated, NamedTuple
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Raw
 
 from gateway.core.limits import MAX_MESSAGE_PARTS, MAX_MESSAGES
 from gateway.core.types import (
@@ -44,6 +44,7 @@ from gateway.dialects.fields import (
     as_flag,
     as_object,
     as_text,
+    check_object,
     each,
     nested,
     require,
@@ -70,12 +71,6 @@ _as_messages: Decode[list[Fields]] = msgspec.json.Decoder(
 _as_content: Decode[str | list[Fields]] = msgspec.json.Decoder(str | _Blocks).decode
 _as_blocks: Decode[list[Fields]] = msgspec.json.Decoder(_Blocks).decode
 
-
-class AnyObject(Struct, gc=False):
-    """Any JSON object; its members are skipped."""
-
-
-check_object: Decode[AnyObject] = msgspec.json.Decoder(AnyObject).decode
 
 Reader = Callable[[Fields], list[Part]]
 

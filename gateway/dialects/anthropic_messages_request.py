@@ -25,10 +25,11 @@ from msgspec import Meta, Raw, Struct
 
 from gateway.core.limits import MAX_MESSAGES, MAX_MODEL_ID_CHARS, MAX_STOP_SEQUENCES
 from gateway.core.types import ChatRequest, ResponseFormat, raw_json
-from gateway.dialects.anthropic_messages_content import AnyObject, read_messages, read_system
+from gateway.dialects.anthropic_messages_content import read_messages, read_system
 from gateway.dialects.anthropic_messages_tools import as_schema, read_tool_choice, read_tools
 from gateway.dialects.contract import Envelope
 from gateway.dialects.fields import (
+    AnyObject,
     Decode,
     FieldError,
     Fields,
@@ -37,8 +38,9 @@ from gateway.dialects.fields import (
     as_number,
     as_object,
     as_text,
-    parse,
+    parse_body,
     put_back,
+    read_body,
     require,
     rest,
     take,
@@ -71,10 +73,7 @@ _as_envelope: Decode[_MessagesEnvelope] = msgspec.json.Decoder(_MessagesEnvelope
 
 def read_envelope(body: bytes) -> Envelope:
     """Model and stream flag. The other members are only checked to be JSON. Raises ``BadRequest``."""
-    try:
-        return parse(body, _as_envelope)
-    except FieldError as invalid:
-        raise invalid.as_bad_request() from None
+    return parse_body(body, _as_envelope)
 
 
 def read_counting_envelope(body: bytes) -> Envelope:
@@ -98,10 +97,7 @@ def decode_counting(body: bytes) -> ChatRequest:
 
 
 def _decode(body: bytes, *, is_counting: bool) -> ChatRequest:
-    try:
-        return _read_request(parse(body, as_object), is_counting=is_counting)
-    except FieldError as invalid:
-        raise invalid.as_bad_request() from None
+    return read_body(body, partial(_read_request, is_counting=is_counting))
 
 
 def _read_request(fields: Fields, *, is_counting: bool) -> ChatRequest:

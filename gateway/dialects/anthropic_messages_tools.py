@@ -15,7 +15,6 @@ from msgspec import Meta, Raw
 
 from gateway.core.limits import MAX_TOOLS
 from gateway.core.types import DialectName, HostedTool, Tool, ToolChoice, raw_json
-from gateway.dialects.anthropic_messages_content import check_object
 from gateway.dialects.fields import (
     Decode,
     FieldError,
@@ -23,6 +22,7 @@ from gateway.dialects.fields import (
     as_flag,
     as_object,
     as_text,
+    check_object,
     require,
     rest,
     take,

@@ -63,8 +63,7 @@ class Dialect(Struct, frozen=True):
     """``decode`` raises ``BadRequest`` naming the field at fault and gives a ``ChatRequest``, or what else the
     capability asks for. ``encoder(request, created)`` starts the answer to what was decoded; ``created`` is a Unix time
     in seconds. ``error_body`` and ``error_event`` render an error before and after the first byte. ``ping`` is sent
-    into a stream that has been quiet for a while; empty where the dialect has none. ``telling_header`` gives away a
-    client of the dialect where the path does not. ``with_model(body, envelope, model)`` puts another model into a
+    into a stream that has been quiet for a while; empty where the dialect has none. ``with_model(body, envelope, model)`` puts another model into a
     request's bytes and changes nothing else. ``read_form(body, content_type)`` reads a form where others read JSON.
 
     ``prepare(request, envelope, unique)`` gives a decoded request what its answer must know beside it: the envelope as
@@ -80,7 +79,6 @@ class Dialect(Struct, frozen=True):
     decode: Callable[[bytes], Any] | None = None
     encoder: Callable[[Any, int], Encoder] | None = None
     ping: bytes = b""
-    telling_header: str = ""
     prepare: Callable[[Any, Envelope, str], None] | None = None
     without_foreign_thought: Callable[[bytes], bytes] | None = None
     tells_failure: bool = False

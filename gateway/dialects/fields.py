@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Annotated, TypeVar
 
 import msgspec
-from msgspec import Meta, Raw
+from msgspec import Meta, Raw, Struct
 
 from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.errors import BadRequest, UnsupportedParameter
@@ -47,6 +47,13 @@ as_object: Decode[Fields] = msgspec.json.Decoder(Fields).decode
 as_text_or_object: Decode[str | Fields] = msgspec.json.Decoder(str | Fields).decode
 
 
+class AnyObject(Struct, gc=False):
+    """Any JSON object; its members are skipped."""
+
+
+check_object: Decode[AnyObject] = msgspec.json.Decoder(AnyObject).decode
+
+
 class FieldError(Exception):
     """A field cannot be read. ``reason`` follows the field's name in a sentence; ``path`` grows from the inside out.
     It never leaves a dialect: ``as_bad_request`` makes the error that does."""
@@ -75,6 +82,22 @@ def parse(data: bytes | Raw, decode: Decode[T]) -> T:
         return decode(data)
     except DECODE_ERRORS as error:
         raise _explain(error) from None
+
+
+def parse_body(body: bytes, decode: Decode[T]) -> T:
+    """A whole request. Raises ``BadRequest``."""
+    try:
+        return parse(body, decode)
+    except FieldError as invalid:
+        raise invalid.as_bad_request() from None
+
+
+def read_body(body: bytes, read: Callable[[Fields], T]) -> T:
+    """``read`` of a whole request, field by field. Raises ``BadRequest``."""
+    try:
+        return read(parse(body, as_object))
+    except FieldError as invalid:
+        raise invalid.as_bad_request() from None
 
 
 def take(fields: Fields, name: str, decode: Decode[T]) -> T | None:

@@ -6,7 +6,7 @@ assistant turns: ``reasoning_content`` or ``reasoning`` as text, ``thinking_bloc
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, NamedTuple, TypeVar
 
@@ -16,7 +16,6 @@ from msgspec import Meta, Raw, Struct
 from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.limits import MAX_MESSAGE_PARTS, MAX_MESSAGES
 from gateway.core.types import (
-    Audio,
     DialectName,
     Extra,
     File,
@@ -31,7 +30,6 @@ from gateway.core.types import (
     ToolCall,
     ToolResult,
 )
-from gateway.dialects.data_uri import is_data_uri, parse_data_uri
 from gateway.dialects.fields import (
     Decode,
     FieldError,
@@ -49,6 +47,7 @@ from gateway.dialects.fields import (
     take_nested,
     unsupported,
 )
+from gateway.dialects.openai_parts import Source, by_type, read_audio, read_refusal, read_source, take_content
 from gateway.dialects.signatures import unseal
 
 P = TypeVar("P")
@@ -58,9 +57,6 @@ _as_messages: Decode[list[Fields]] = msgspec.json.Decoder(
 ).decode
 _as_parts: Decode[list[Fields]] = msgspec.json.Decoder(
     Annotated[list[Fields], Meta(max_length=MAX_MESSAGE_PARTS)]
-).decode
-_as_content: Decode[str | list[Fields]] = msgspec.json.Decoder(
-    str | Annotated[list[Fields], Meta(max_length=MAX_MESSAGE_PARTS)]
 ).decode
 
 
@@ -239,43 +235,11 @@ def _read_tool_call(fields: Fields) -> ToolCall:
 
 
 def _read_content(fields: Fields, read_part: Callable[[Fields], P]) -> list[P | Text]:
-    content = take_nested(fields, "content", _as_content, lambda given: _read_parts(given, read_part))
-    return content or []
-
-
-def _read_parts(given: str | list[Fields], read_part: Callable[[Fields], P]) -> list[P | Text]:
-    return [Text(given)] if isinstance(given, str) else [*each(given, read_part)]
+    return take_content(fields, "content", read_part) or []
 
 
 def _read_text(fields: Fields) -> Text:
     return Text(require(fields, "text", as_text), rest(fields))
-
-
-def _read_refusal(fields: Fields) -> Refusal:
-    return Refusal(require(fields, "refusal", as_text))
-
-
-class _Source(NamedTuple):
-    """Where a picture or document is: at a URL, or here."""
-
-    url: str | None = None
-    data: str | None = None
-    media_type: str | None = None
-
-
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-
-
-def _read_source(text: str) -> _Source:
-    if not is_data_uri(text):
-        if not _URL.match(text):
-            raise FieldError("must be a URL or a data URI such as data:image/png;base64,...")
-        return _Source(url=text)
-    try:
-        media_type, data = parse_data_uri(text)
-    except ValueError as error:
-        raise FieldError(str(error)) from None
-    return _Source(data=data, media_type=media_type)
 
 
 def _read_image(fields: Fields) -> Image | File:
@@ -286,12 +250,11 @@ def _read_image(fields: Fields) -> Image | File:
 
 def _read_picture(given: str | Fields) -> Image | File:
     if isinstance(given, str):
-        source, detail, extra = _read_source(given), None, {}
+        source, detail, extra = read_source(given), None, {}
     else:
-        source = nested(given, "url", as_text, _read_source)
+        source = nested(given, "url", as_text, read_source)
         detail, extra = take(given, "detail", as_text), rest(given)
-    if source.media_type and not source.media_type.startswith("image/"):
-        # a PDF sent as an image is common, and meant as a document
+    if source.is_document:
         return File(source.url, data=source.data, media_type=source.media_type, extra=extra)
     return Image(source.url, data=source.data, media_type=source.media_type, detail=detail, extra=extra)
 
@@ -304,22 +267,12 @@ def _read_file(fields: Fields) -> File:
 
 def _read_document(fields: Fields) -> File:
     file_id = take(fields, "file_id", as_text)
-    source = take_nested(fields, "file_data", as_text, _read_source)
+    source = take_nested(fields, "file_data", as_text, read_source)
     if (file_id is None) == (source is None):
         raise FieldError("needs either file_id or file_data")
-    where = source or _Source()
+    where = source or Source()
     name = take(fields, "filename", as_text)
     return File(where.url, file_id, where.data, where.media_type, filename=name, extra=rest(fields))
-
-
-def _read_input_audio(fields: Fields) -> Audio:
-    audio = nested(fields, "input_audio", as_object, _read_sound)
-    audio.extra |= rest(fields)
-    return audio
-
-
-def _read_sound(fields: Fields) -> Audio:
-    return Audio(require(fields, "data", as_text), require(fields, "format", as_text), rest(fields))
 
 
 def _read_thinking(fields: Fields) -> Reasoning:
@@ -338,26 +291,15 @@ def _read_redacted(fields: Fields) -> Reasoning:
     return Reasoning(redacted=proof.text, origin=proof.origin, id=proof.id)
 
 
-def _by_type(readers: Mapping[str, Callable[[Fields], P]]) -> Callable[[Fields], P]:
-    def read(fields: Fields) -> P:
-        kind = require(fields, "type", as_text)
-        reader = readers.get(kind)
-        if reader is None:
-            raise unsupported(kind, readers)
-        return reader(fields)
-
-    return read
-
-
 _RESULT_PARTS: dict[str, Callable[[Fields], Text | Image | File]] = {
     "text": _read_text,
     "image_url": _read_image,
     "file": _read_file,
 }
-_PARTS: dict[str, Callable[[Fields], Part]] = {**_RESULT_PARTS, "input_audio": _read_input_audio}
+_PARTS: dict[str, Callable[[Fields], Part]] = {**_RESULT_PARTS, "input_audio": read_audio}
 _THINKING: dict[str, Callable[[Fields], Part]] = {"thinking": _read_thinking, "redacted_thinking": _read_redacted}
 
-_read_result_part = _by_type(_RESULT_PARTS)
-_read_part = _by_type(_PARTS)
-_read_assistant_part = _by_type({**_PARTS, "refusal": _read_refusal, **_THINKING})
-_read_thinking_block = _by_type(_THINKING)
+_read_result_part = by_type(_RESULT_PARTS)
+_read_part = by_type(_PARTS)
+_read_assistant_part = by_type({**_PARTS, "refusal": read_refusal, **_THINKING})
+_read_thinking_block = by_type(_THINKING)

@@ -16,6 +16,7 @@ from gateway.core.limits import MAX_MESSAGES, MAX_MODEL_ID_CHARS, MAX_STOP_SEQUE
 from gateway.core.types import ChatRequest, ResponseFormat, Tool, ToolChoice
 from gateway.dialects.contract import Envelope
 from gateway.dialects.fields import (
+    AnyObject,
     Decode,
     FieldError,
     Fields,
@@ -27,8 +28,9 @@ from gateway.dialects.fields import (
     as_text_or_object,
     each,
     nested,
-    parse,
+    parse_body,
     put_back,
+    read_body,
     require,
     rest,
     shown,
@@ -38,6 +40,7 @@ from gateway.dialects.fields import (
     unsupported,
 )
 from gateway.dialects.openai_chat_messages import check_is_function, read_messages, read_name
+from gateway.dialects.openai_schemas import read_json_schema, refuse_rest, take_schema
 
 _Model = Annotated[str, Meta(min_length=1, max_length=MAX_MODEL_ID_CHARS)]
 
@@ -53,17 +56,13 @@ _as_stop: Decode[str | list[str]] = msgspec.json.Decoder(
 # --- what routing needs -------------------------------------------------------------------------------------------
 
 
-class _Object(Struct, gc=False):
-    """Any JSON object; its members are skipped."""
-
-
 class _StreamOptions(Struct):
     include_usage: bool | None = None
 
 
 class _ChatEnvelope(Envelope, kw_only=True):
     model: _Model
-    messages: Annotated[list[_Object], Meta(min_length=1, max_length=MAX_MESSAGES)]
+    messages: Annotated[list[AnyObject], Meta(min_length=1, max_length=MAX_MESSAGES)]
     stream_options: _StreamOptions | None = None
 
     @property
@@ -72,15 +71,11 @@ class _ChatEnvelope(Envelope, kw_only=True):
 
 
 _as_envelope: Decode[_ChatEnvelope] = msgspec.json.Decoder(_ChatEnvelope).decode
-_as_schema: Decode[_Object] = msgspec.json.Decoder(_Object).decode
 
 
 def read_envelope(body: bytes) -> Envelope:
     """Model and stream flags. The other members are only checked to be JSON. Raises ``BadRequest``."""
-    try:
-        return parse(body, _as_envelope)
-    except FieldError as invalid:
-        raise invalid.as_bad_request() from None
+    return parse_body(body, _as_envelope)
 
 
 # --- the request --------------------------------------------------------------------------------------------------
@@ -88,10 +83,7 @@ def read_envelope(body: bytes) -> Envelope:
 
 def decode(body: bytes) -> ChatRequest:
     """The whole request. Raises ``BadRequest``."""
-    try:
-        return _read_request(parse(body, as_object))
-    except FieldError as invalid:
-        raise invalid.as_bad_request() from None
+    return read_body(body, _read_request)
 
 
 def _read_request(fields: Fields) -> ChatRequest:
@@ -161,33 +153,14 @@ def _read_response_format(fields: Fields) -> ResponseFormat:
         found = ResponseFormat(kind)
     else:
         raise unsupported(kind, ("text", "json_object", "json_schema"))
-    _refuse_rest(fields)
+    refuse_rest(fields)
     return found
 
 
 def _read_json_schema(fields: Fields) -> ResponseFormat:
-    found = ResponseFormat(
-        "json_schema",
-        name=take(fields, "name", as_text),
-        description=take(fields, "description", as_text),
-        schema=_take_schema(fields, "schema"),
-        strict=take(fields, "strict", as_flag),
-    )
-    if found.schema is None:
-        raise FieldError("is required", "schema")
-    _refuse_rest(fields)
+    found = read_json_schema(fields)
+    refuse_rest(fields)
     return found
-
-
-def _refuse_rest(fields: Fields) -> None:
-    """For objects whose members all shape the answer and have no ``extra``."""
-    for name in rest(fields):
-        raise FieldError("cannot be translated", name[:64], is_unsupported=True)
-
-
-def _take_schema(fields: Fields, name: str) -> Raw | None:
-    raw = fields.get(name)
-    return None if raw is None or take(fields, name, _as_schema) is None else raw
 
 
 # --- tools --------------------------------------------------------------------------------------------------------
@@ -212,7 +185,7 @@ def _read_function(fields: Fields) -> Tool:
     return Tool(
         require(fields, "name", as_text),
         description=take(fields, "description", as_text),
-        parameters=_take_schema(fields, "parameters"),
+        parameters=take_schema(fields, "parameters"),
         strict=take(fields, "strict", as_flag),
         extra=rest(fields),
     )

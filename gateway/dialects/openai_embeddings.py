@@ -24,9 +24,9 @@ from gateway.dialects.fields import (
     FieldError,
     Fields,
     as_count,
-    as_object,
     as_text,
-    parse,
+    parse_body,
+    read_body,
     require,
     rest,
     shown,
@@ -64,10 +64,7 @@ _as_envelope: Decode[_EmbeddingsEnvelope] = msgspec.json.Decoder(_EmbeddingsEnve
 def read_envelope(body: bytes) -> Envelope:
     """The model. ``input`` may be a string, a list of strings or of tokens; it is checked to be one of these at a
     glance. Raises ``BadRequest``."""
-    try:
-        given = parse(body, _as_envelope)
-    except FieldError as invalid:
-        raise invalid.as_bad_request() from None
+    given = parse_body(body, _as_envelope)
     if not bytes(given.input).startswith((b'"', b"[")):
         raise BadRequest("'input' must be a string or a list.", param="input")
     # embeddings do not stream; a field of that name means nothing here
@@ -77,10 +74,7 @@ def read_envelope(body: bytes) -> Envelope:
 
 def decode(body: bytes) -> EmbeddingRequest:
     """The whole request. Raises ``BadRequest``."""
-    try:
-        return _read_request(parse(body, as_object))
-    except FieldError as invalid:
-        raise invalid.as_bad_request() from None
+    return read_body(body, _read_request)
 
 
 def _read_request(fields: Fields) -> EmbeddingRequest:

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 from gateway.core.limits import MAX_MODEL_ID_CHARS
 from gateway.core.types import DialectName
 from gateway.dialects.contract import Dialect, Envelope
-from gateway.dialects.fields import Decode, FieldError, parse
+from gateway.dialects.fields import Decode, parse_body
 from gateway.dialects.openai_errors import error_body, error_event
 
 
@@ -31,10 +31,7 @@ _as_envelope: Decode[_JsonEnvelope] = msgspec.json.Decoder(_JsonEnvelope).decode
 
 def read_envelope(body: bytes) -> Envelope:
     """Model and stream flags; the other members are only checked to be JSON. Raises ``BadRequest``."""
-    try:
-        return parse(body, _as_envelope)
-    except FieldError as invalid:
-        raise invalid.as_bad_request() from None
+    return parse_body(body, _as_envelope)
 
 
 DIALECT = Dialect(

@@ -41,7 +41,8 @@ from gateway.dialects.fields import (
     take_each,
     take_nested,
 )
-from gateway.dialects.openai_responses_content import read_part, read_result_part, take_content
+from gateway.dialects.openai_parts import take_content
+from gateway.dialects.openai_responses_content import read_part, read_result_part
 from gateway.dialects.openai_responses_tools import FREEFORM_PARAMETER, Toolbox, peek_type, take_flat_name
 from gateway.dialects.signatures import unseal
 

@@ -18,6 +18,7 @@ from gateway.core.limits import MAX_MESSAGES, MAX_MODEL_ID_CHARS
 from gateway.core.types import ChatRequest, ResponseFormat, Role, raw_json
 from gateway.dialects.contract import Envelope
 from gateway.dialects.fields import (
+    AnyObject,
     Decode,
     FieldError,
     Fields,
@@ -26,8 +27,9 @@ from gateway.dialects.fields import (
     as_number,
     as_object,
     as_text,
-    parse,
+    parse_body,
     put_back,
+    read_body,
     require,
     rest,
     shown,
@@ -36,7 +38,8 @@ from gateway.dialects.fields import (
     unsupported,
 )
 from gateway.dialects.openai_responses_items import Transcript
-from gateway.dialects.openai_responses_tools import Toolbox, read_tool_choice, take_schema
+from gateway.dialects.openai_responses_tools import Toolbox, read_tool_choice
+from gateway.dialects.openai_schemas import read_json_schema, refuse_rest
 
 _Model = Annotated[str, Meta(min_length=1, max_length=MAX_MODEL_ID_CHARS)]
 
@@ -48,10 +51,6 @@ _as_natural: Decode[int] = msgspec.json.Decoder(Annotated[int, Meta(ge=0)]).deco
 # --- what routing needs -------------------------------------------------------------------------------------------
 
 
-class _Object(Struct, gc=False):
-    """Any JSON object; its members are skipped."""
-
-
 class _Conversation(Struct):
     id: str
 
@@ -60,7 +59,7 @@ class ResponsesEnvelope(Envelope, kw_only=True):
     """``input`` may be absent where a provider keeps it, in a template (``prompt``) or an earlier answer."""
 
     model: _Model
-    input: str | Annotated[list[_Object], Meta(max_length=MAX_MESSAGES)] | None = None
+    input: str | Annotated[list[AnyObject], Meta(max_length=MAX_MESSAGES)] | None = None
     store: bool | None = None
     background: bool | None = None
     previous_response_id: str | None = None
@@ -102,12 +101,25 @@ class ResponsesEnvelope(Envelope, kw_only=True):
 _as_envelope: Decode[ResponsesEnvelope] = msgspec.json.Decoder(ResponsesEnvelope).decode
 
 
+class CountingEnvelope(ResponsesEnvelope):
+    """Of a request whose tokens are to be counted: there is no answer to be kept."""
+
+    @property
+    def is_stored(self) -> bool:
+        return False
+
+
+_as_counting_envelope: Decode[CountingEnvelope] = msgspec.json.Decoder(CountingEnvelope).decode
+
+
+def read_counting_envelope(body: bytes) -> CountingEnvelope:
+    """As ``read_envelope``."""
+    return parse_body(body, _as_counting_envelope)
+
+
 def read_envelope(body: bytes) -> ResponsesEnvelope:
     """What routing and storing need. The other members are only checked to be JSON. Raises ``BadRequest``."""
-    try:
-        return parse(body, _as_envelope)
-    except FieldError as invalid:
-        raise invalid.as_bad_request() from None
+    return parse_body(body, _as_envelope)
 
 
 # --- the request --------------------------------------------------------------------------------------------------
@@ -162,10 +174,7 @@ _NO_STATE = "names an earlier answer or conversation that could not be looked up
 
 def decode(body: bytes) -> ResponsesRequest:
     """The whole request. Raises ``BadRequest``."""
-    try:
-        return _read_request(parse(body, as_object))
-    except FieldError as invalid:
-        raise invalid.as_bad_request() from None
+    return read_body(body, _read_request)
 
 
 def _read_request(fields: Fields) -> ResponsesRequest:
@@ -259,24 +268,10 @@ def _read_text_options(fields: Fields, options: Fields) -> ResponseFormat | None
 def _read_format(fields: Fields) -> ResponseFormat:
     kind = require(fields, "type", as_text)
     if kind == "json_schema":
-        found = _read_json_schema(fields)
+        found = read_json_schema(fields)
     elif kind in ("text", "json_object"):
         found = ResponseFormat(kind)
     else:
         raise unsupported(kind, ("text", "json_object", "json_schema"))
-    for name in rest(fields):
-        raise FieldError("cannot be translated", name[:64], is_unsupported=True)
+    refuse_rest(fields)
     return found
-
-
-def _read_json_schema(fields: Fields) -> ResponseFormat:
-    schema = take_schema(fields, "schema")
-    if schema is None:
-        raise FieldError("is required", "schema")
-    return ResponseFormat(
-        "json_schema",
-        name=take(fields, "name", as_text),
-        description=take(fields, "description", as_text),
-        schema=schema,
-        strict=take(fields, "strict", as_flag),
-    )

@@ -13,7 +13,7 @@ from msgspec import Raw
 from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.errors import BadRequest
 from gateway.core.types import raw_json
-from gateway.dialects.fields import FieldError, Fields, as_object, as_text, parse, shown, take, take_nested
+from gateway.dialects.fields import FieldError, Fields, as_object, as_text, parse, read_body, shown, take, take_nested
 
 DEFAULT_PAGE_ITEMS: Final = 20
 MAX_PAGE_ITEMS: Final = 100
@@ -37,10 +37,7 @@ _PREFIXES = {
 def input_items(body: bytes) -> list[Raw]:
     """The request's own input as a list of items; a string is a message of the user, no input an empty list. Raises
     ``BadRequest``."""
-    try:
-        return _take_input(parse(body, as_object))
-    except FieldError as invalid:
-        raise invalid.as_bad_request() from None
+    return read_body(body, _take_input)
 
 
 def _take_input(fields: Fields) -> list[Raw]:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Annotated, Final
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta
 
 from gateway.core.limits import MAX_TOOLS
 from gateway.core.types import DialectName, Extra, HostedTool, Tool, ToolChoice, raw_json
@@ -32,6 +32,7 @@ from gateway.dialects.fields import (
     take_nested,
     unsupported,
 )
+from gateway.dialects.openai_schemas import take_schema
 
 # the one parameter of a tool that takes free text, once it is a function
 FREEFORM_PARAMETER: Final = "input"
@@ -43,22 +44,9 @@ _MODES = ("auto", "none", "required")
 _NEUTRAL_KINDS = {"code_interpreter": "code_execution"}
 
 
-class _Object(Struct, gc=False):
-    """Any JSON object; its members are skipped."""
-
-
-_as_schema: Decode[_Object] = msgspec.json.Decoder(_Object).decode
-
-
 def flat_name(namespace: str | None, name: str) -> str:
     """A tool's name where there are no namespaces."""
     return f"{namespace}__{name}" if namespace else name
-
-
-def take_schema(fields: Fields, name: str) -> Raw | None:
-    """A JSON Schema, removed from ``fields``; it must be an object and is otherwise not looked into."""
-    raw = fields.get(name)
-    return None if raw is None or take(fields, name, _as_schema) is None else raw
 
 
 def peek_type(fields: Fields) -> str | None:

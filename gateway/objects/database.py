@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 # How long a statement waits for another process that is writing. Transactions here take milliseconds.
 BUSY_TIMEOUT_S = 5.0
+# Between two attempts to open a file that another process is opening too.
+_OPENING_PAUSE_S = 0.01
 # In WAL mode a commit needs no sync of its own: a power cut may cost the last moments, never the file.
-_SETUP = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL", "PRAGMA foreign_keys = ON")
+_WAL = "PRAGMA journal_mode = WAL"
+_SETUP = ("PRAGMA synchronous = NORMAL", "PRAGMA foreign_keys = ON")
 
 Row = tuple[Any, ...]
 Migrations = Sequence[Sequence[str]]
@@ -113,6 +116,7 @@ class Database:
 
         connection = await aiosqlite.connect(self._path, timeout=self._busy_timeout_s, isolation_level=None)
         try:
+            await _enter_wal(connection, self._busy_timeout_s)
             for statement in _SETUP:
                 await connection.execute_fetchall(statement)
         except BaseException:
@@ -130,6 +134,23 @@ class Database:
                     await transaction.run(statement)
             if version < len(self._migrations):
                 await transaction.run(f"PRAGMA user_version = {len(self._migrations)}")
+
+
+async def _enter_wal(connection: "Connection", patience_s: float) -> None:
+    """A new file becomes one of WAL mode with the first connection. SQLite waits for no other that does the same at
+    this moment: it is told at once that the file is busy."""
+    import sqlite3
+
+    clock = asyncio.get_running_loop().time
+    give_up_at = clock() + patience_s
+    while True:
+        try:
+            await connection.execute_fetchall(_WAL)
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or clock() >= give_up_at:
+                raise
+        await asyncio.sleep(_OPENING_PAUSE_S)
 
 
 async def _run(connection: "Connection", statement: str, values: Mapping[str, object]) -> list[Row]:

@@ -13,10 +13,12 @@ from gateway.core.jsonguard import guarded
 from gateway.core.types import Capability
 from gateway.objects.contract import ObjectStore, StoredObject
 from gateway.request import Reply, Request
-from gateway.resources.files import BATCH_PURPOSE, Files
-from gateway.resources.paging import list_body, read_page
-from gateway.resources.places import Places
+from gateway.resources.files import Files
+from gateway.resources.paging import find_page, list_body, read_page
+from gateway.resources.places import GATEWAY, Places, read_told
+from gateway.resources.upload_form import BATCH_PURPOSE
 from gateway.targets import ProviderInstance
+from providers.contract import ProviderRequest
 
 _BATCHES = Capability.BATCHES
 _DEFAULT_PAGE, _LONGEST_PAGE = 20, 100
@@ -26,16 +28,12 @@ class _Input(Struct):
     input_file_id: str
 
 
-class _WithId(Struct):
-    id: str
-
-
 _read_input = msgspec.json.Decoder(_Input).decode
-_read_id = msgspec.json.Decoder(_WithId).decode
 
 
 class Batches:
-    """``wake`` tells the runner that there is work; ``new_id`` gives a random word each time it is called."""
+    """``wake`` tells the runner that there is work; ``new_id`` gives a random word each time it is called.
+    ``lost`` is told of objects that could not be stored."""
 
     def __init__(
         self,
@@ -44,12 +42,14 @@ class Batches:
         places: Places,
         wake: Callable[[], None],
         new_id: Callable[[], str],
+        lost: Callable[[int, GatewayError], None],
     ) -> None:
         self._store = store
         self._files = files
         self._places = places
         self._wake = wake
         self._new_id = new_id
+        self._lost = lost
 
     async def create(self, request: Request) -> Reply:
         body = await request.small_body()
@@ -57,6 +57,7 @@ class Batches:
         native = self._places.opened(request, input_file, Capability.FILES)
         if native is not None:
             return await self._create_native(request, native[0], body)
+        self._check_place(request)
         order = read_order(body)
         file = await self._files.find(input_file, request.principal.name)
         if file.state != BATCH_PURPOSE:
@@ -75,7 +76,17 @@ class Batches:
             )
         )
         self._wake()
-        return Reply(200, encode_batch(batch))
+        dropped = request.record.dropped = ProviderRequest(b"", dropped=order.unknown).dropped
+        told = f"X-Sluice-Dropped: {', '.join(dropped)}\r\n" if dropped else ""
+        return Reply(200, encode_batch(batch), headers=told.encode())
+
+    def _check_place(self, request: Request) -> None:
+        """Whoever names a provider must have its file. Raises ``BadRequest``."""
+        name = self._places.named(request)
+        if name not in (None, GATEWAY):
+            raise BadRequest(
+                f"The input file is not at provider {name!r}; upload it with ?provider={name}.", param="input_file_id"
+            )
 
     async def _create_native(self, request: Request, instance: ProviderInstance, body: bytes) -> Reply:
         if _BATCHES not in instance.provider.surfaces:
@@ -87,16 +98,19 @@ class Batches:
         body = self._places.open_all(request, instance, body)
         answer = await self._places.ask(request, instance, "POST", self._places.path(instance, _BATCHES), body)
         answer = self._places.seal(request, instance, answer)
-        await self._store.put(
-            StoredObject(
-                id=_read_id(answer).id,
-                kind="batch",
-                owner=request.principal.name,
-                created_at=time(),
-                instance=instance.name,
-                body=answer,
-            )
+        row = StoredObject(
+            id=read_told(answer).id,
+            kind="batch",
+            owner=request.principal.name,
+            created_at=time(),
+            instance=instance.name,
+            body=answer,
         )
+        try:
+            await self._store.put(row)
+        except GatewayError as error:
+            # the provider runs it, and its id tells where it is: only a list will lack it
+            self._lost(1, error)
         return Reply(200, answer)
 
     async def get(self, request: Request) -> Reply:
@@ -109,7 +123,10 @@ class Batches:
             return Reply(200, await self._ask(request, *native, "POST", "cancel"))
         while True:
             found = await self._find(request)
-            batch = cancel(decode_batch(found.body), int(time()))
+            before = decode_batch(found.body)
+            batch = cancel(before, int(time()))
+            if batch == before:
+                return Reply(200, found.body)
             changed = await self._store.update(
                 msgspec.structs.replace(found, state=batch.status, body=encode_batch(batch))
             )
@@ -120,9 +137,7 @@ class Batches:
     async def list(self, request: Request) -> Reply:
         """The caller's batches, newest first, each as its provider sees it now."""
         page = read_page(request.query(), limit=_DEFAULT_PAGE, most=_LONGEST_PAGE)
-        rows = await self._store.list_objects(
-            "batch", request.principal.name, after=page.after, limit=page.limit + 1, order=page.order
-        )
+        rows = await find_page(self._store, "batch", request.principal.name, page, self._places.is_wanted(request))
         bodies = await asyncio.gather(*(self._refreshed(request, row) for row in rows[: page.limit]))
         shown = [(row.id, Raw(body)) for row, body in zip(rows, bodies, strict=False)]
         return Reply(200, list_body([*shown, *((row.id, Raw(row.body)) for row in rows[page.limit :])], page.limit))

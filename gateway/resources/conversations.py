@@ -6,14 +6,16 @@ other one lives in the gateway, where models of all providers can go on with it.
 
 from collections.abc import Callable, Sequence
 from time import time
+from typing import Annotated
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.errors import BadRequest, NotFound
 from gateway.core.jsonguard import guarded
-from gateway.core.limits import MAX_ITEMS_AT_ONCE, MAX_METADATA_BYTES
+from gateway.core.limits import MAX_ITEMS_AT_ONCE, MAX_ITEMS_BYTES
+from gateway.core.metadata import check_metadata
 from gateway.core.types import Capability
 from gateway.dialects.openai_responses_state import DEFAULT_PAGE_ITEMS, MAX_PAGE_ITEMS, as_listed
 from gateway.objects.contract import ObjectStore, StoredItem, StoredObject
@@ -27,7 +29,7 @@ _EMPTY = Raw(b"{}")
 
 
 class _New(Struct):
-    items: list[dict[str, Raw]] = []
+    items: list[dict[str, Raw]] | None = None
     metadata: dict[str, str] | None = None
 
 
@@ -40,7 +42,7 @@ class _Metadata(Struct):
 
 
 class _WithId(Struct):
-    id: str = ""
+    id: Annotated[str, Meta(min_length=1)]
 
 
 _write = msgspec.json.Encoder().encode
@@ -62,21 +64,23 @@ class Conversations:
         self._new_id = new_id
 
     async def create(self, request: Request) -> Reply:
-        body = await request.small_body()
+        body = await request.small_body(MAX_ITEMS_BYTES)
         instance = self._home(request)
         if instance is not None:
             return await self._ask(request, instance, "POST", body=body)
         new = guarded(body, _read_new) if body else _New()
+        metadata = _checked_metadata(new.metadata)
+        items = self._named(new.items or [])
         conversation = StoredObject(
             id=f"conv_{self._new_id()}",
             kind="conversation",
             owner=request.principal.name,
             created_at=int(time()),
-            body=_checked_metadata(new.metadata),
+            body=metadata,
         )
         await self._store.put(conversation)
-        if new.items:
-            await self._append(conversation.id, request.principal.name, new.items)
+        if items:
+            await self._append(conversation, items)
         return Reply(200, _shown(conversation))
 
     async def get(self, request: Request) -> Reply:
@@ -105,13 +109,12 @@ class Conversations:
     # --- items ---
 
     async def add_items(self, request: Request) -> Reply:
-        body = await request.small_body()
+        body = await request.small_body(MAX_ITEMS_BYTES)
         if native := self._native(request):
             return await self._ask(request, native[0], "POST", native[1], "items", body=body)
-        found = await self._find(request)
-        items = guarded(body, _read_items).items
-        added = await self._append(found.id, found.owner, items)
-        rows = [(item.id, Raw(item.body)) for item in added]
+        items = self._named(guarded(body, _read_items).items)
+        await self._append(await self._find(request), items)
+        rows = [(item.id, Raw(item.body)) for item in items]
         return Reply(200, list_body(rows, len(rows)))
 
     async def list_items(self, request: Request) -> Reply:
@@ -148,7 +151,7 @@ class Conversations:
     def _home(self, request: Request) -> ProviderInstance | None:
         """The provider that will keep a new conversation, or None."""
         chosen = self._places.chosen(request, _CONVERSATIONS)
-        is_named = self._places.is_named(request)
+        is_named = self._places.named(request) is not None
         return chosen if is_named or len(self._instances) == 1 else None
 
     def _native(self, request: Request) -> tuple[ProviderInstance, str] | None:
@@ -158,11 +161,12 @@ class Conversations:
         self, request: Request, instance: ProviderInstance, method: str, *segments: str, body: bytes = b""
     ) -> Reply:
         path = self._places.path(instance, _CONVERSATIONS, *segments)
-        query = f"?{request.call.query}" if request.call.query and method == "GET" else ""
-        answer = await self._places.ask(request, instance, method, path + query, body)
-        # items have ids of their own, which mean nothing outside of their conversation
-        is_item = len(segments) > 1
-        return Reply(200, answer if is_item else self._places.seal(request, instance, answer))
+        body = self._places.open_all(request, instance, body)
+        answer = await self._places.ask(request, instance, method, path + request.providers_query(), body)
+        # items have ids of their own, which mean nothing outside of their conversation; what is left when one is taken
+        # out is the conversation itself
+        has_items = len(segments) > 1 and method != "DELETE"
+        return Reply(200, answer if has_items else self._places.seal(request, instance, answer))
 
     async def _find(self, request: Request) -> StoredObject:
         found = await self._store.get(request.argument(), request.principal.name)
@@ -170,32 +174,37 @@ class Conversations:
             raise _unknown()
         return found
 
-    async def _append(self, conversation: str, owner: str, items: list[dict[str, Raw]]) -> list[StoredItem]:
+    def _named(self, items: list[dict[str, Raw]]) -> list[StoredItem]:
+        """Raises ``BadRequest``."""
         if len(items) > MAX_ITEMS_AT_ONCE:
             raise BadRequest(f"At most {MAX_ITEMS_AT_ONCE} items can be added at once.", param="items")
+        for place, item in enumerate(items):
+            if "type" not in item and "role" not in item:
+                raise BadRequest(f"'items[{place}]' has neither a type nor a role.", param=f"items[{place}]")
         listed = as_listed([Raw(_write(item)) for item in items], self._new_id())
-        named = [StoredItem(_id_of(bytes(item)), bytes(item)) for item in listed]
-        if not await self._store.append_items(conversation, owner, named):
+        return [StoredItem(_id_of(bytes(item), place), bytes(item)) for place, item in enumerate(listed)]
+
+    async def _append(self, conversation: StoredObject, items: list[StoredItem]) -> None:
+        if not await self._store.append_items(conversation.id, conversation.owner, items):
             raise _unknown()
-        return named
 
 
 def _unknown() -> NotFound:
     return NotFound("There is no conversation with this id.")
 
 
-def _id_of(item: bytes) -> str:
+def _id_of(item: bytes, place: int) -> str:
+    """The id of an item that ``as_listed`` has given one unless there was something else in its place."""
     try:
         return _read_id(item).id
     except DECODE_ERRORS:
-        raise BadRequest("An item's 'id' must be a string.", param="items") from None
+        param = f"items[{place}]"
+        raise BadRequest(f"'{param}' has a type or an id that is no text.", param=param) from None
 
 
 def _checked_metadata(metadata: dict[str, str] | None) -> bytes:
-    body = _write(metadata or {})
-    if len(body) > MAX_METADATA_BYTES:
-        raise BadRequest(f"'metadata' is larger than {MAX_METADATA_BYTES} bytes.", param="metadata")
-    return body
+    check_metadata(metadata or {})
+    return _write(metadata or {})
 
 
 def _shown(conversation: StoredObject) -> bytes:

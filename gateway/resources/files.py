@@ -4,33 +4,31 @@ An upload to a provider is streamed through: not a byte of it is kept here.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
-from time import time
+from time import monotonic, time
 
 import msgspec
 from msgspec import Raw, Struct
 
-from gateway.core.errors import BadRequest, NotFound
-from gateway.core.limits import MAX_FILENAME_CHARS, MAX_LISTED_OBJECTS
-from gateway.core.multipart import Data, FieldEnd, FieldStart, FormParser, boundary_of
+from gateway.core.errors import BadRequest, GatewayError, NotFound, TooLarge, UpstreamError, UpstreamRefused
+from gateway.core.limits import MAX_LISTED_OBJECTS
+from gateway.core.multipart import boundary_of
 from gateway.core.names import is_header_value
 from gateway.core.types import Capability
-from gateway.inquiry import refusal
+from gateway.inquiry import outcome_of, refusal
 from gateway.objects.contract import ObjectStore, StoredObject
 from gateway.objects.files import FileContents
 from gateway.passing import upload
 from gateway.relay import PlainRelay
 from gateway.request import PRIVATE, Reply, Request, request_id_line
-from gateway.resources.paging import list_body, read_page
+from gateway.resources.paging import find_page, list_body, read_page
 from gateway.resources.passthrough import pass_through
-from gateway.resources.places import Places
+from gateway.resources.places import Places, read_told
+from gateway.resources.upload_form import UploadForm, check_plain
 from gateway.targets import ProviderInstance
 
 _FILES = Capability.FILES
-_DEFAULT_PAGE = MAX_LISTED_OBJECTS
-# What OpenAI's clients may say a file is for ("Upload file").
-PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
-BATCH_PURPOSE = "batch"
 
 
 class FileObject(Struct, kw_only=True):
@@ -46,50 +44,57 @@ class FileObject(Struct, kw_only=True):
     status: str = "processed"
 
 
-class _Purpose(Struct):
-    id: str = ""
-    purpose: str = ""
-
-
 _write = msgspec.json.Encoder().encode
-_read_purpose = msgspec.json.Decoder(_Purpose).decode
 
 
 class Files:
-    """``new_id`` gives a random word each time it is called."""
+    """``new_id`` gives a random word each time it is called. ``lost`` is told of objects that could not be stored."""
 
     def __init__(
-        self, store: ObjectStore, contents: FileContents, places: Places, max_bytes: int, new_id: Callable[[], str]
+        self,
+        store: ObjectStore,
+        contents: FileContents,
+        places: Places,
+        max_bytes: int,
+        new_id: Callable[[], str],
+        lost: Callable[[int, GatewayError], None],
     ) -> None:
         self._store = store
         self._contents = contents
         self._places = places
         self._max_bytes = max_bytes
         self._new_id = new_id
+        self._lost = lost
 
     # --- upload ---
 
     async def create(self, request: Request) -> Reply:
         content_type = request.call.headers.get("Content-Type", "")
         boundary = boundary_of(content_type)
+        check_plain(request.call.headers.get("Content-Encoding", ""))
+        if (request.call.length or 0) > self._max_bytes:
+            raise self._too_large()
         instance = self._places.chosen(request, _FILES)
         if instance is None:
             return await self._keep(request, boundary)
         if not is_header_value(content_type):
             raise BadRequest("The header 'content-type' has characters that no header may have.")
         answer = self._places.seal(request, instance, await self._send(request, instance, content_type))
-        shown = _read_purpose(answer)
-        await self._store.put(
-            StoredObject(
-                id=shown.id,
-                kind="file",
-                owner=request.principal.name,
-                created_at=time(),
-                instance=instance.name,
-                state=shown.purpose,
-                body=answer,
-            )
+        told = read_told(answer)
+        row = StoredObject(
+            id=told.id,
+            kind="file",
+            owner=request.principal.name,
+            created_at=time(),
+            instance=instance.name,
+            state=told.purpose,
+            body=answer,
         )
+        try:
+            await self._store.put(row)
+        except GatewayError as error:
+            # the provider has the file, and its id tells where it is: only a list will lack it
+            self._lost(1, error)
         return Reply(200, answer)
 
     async def _send(self, request: Request, instance: ProviderInstance, content_type: str) -> bytes:
@@ -100,30 +105,44 @@ class Files:
         (head, *_) = instance.request_heads("POST", self._places.path(instance, _FILES), without=("content-type",))
         head += f"content-type: {content_type}\r\n".encode("ascii")
         relay = PlainRelay(asyncio.get_running_loop())
+        started_at = monotonic()
         exchange = relay.exchange = instance.upstream.send_stream(head, call.length, relay)
         try:
             await upload(call, exchange, self._max_bytes)
             await relay.done
+            if relay.status >= 300:
+                raise refusal(instance, relay)
+        except UpstreamError as error:
+            instance.count(outcome_of(error))
+            raise
+        except TooLarge:
+            raise self._too_large() from None
         finally:
             exchange.cancel()
-        if relay.status >= 300:
-            raise refusal(instance, relay)
+            record.upstream_ms += (monotonic() - started_at) * 1000
+        instance.count("ok")
         return relay.body
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"The upload is larger than the {self._max_bytes} bytes accepted here (storage.max_file).")
 
     async def _keep(self, request: Request, boundary: bytes) -> Reply:
         """Write the form's file to the gateway's own disk as it comes."""
-        request.call.hold_body()
-        form = _UploadForm(boundary)
+        form = UploadForm(boundary)
         file_id = f"file-{self._new_id()}"
+        # the disk is awaited before the body
+        request.call.hold_body()
         async with self._contents.create(file_id) as writer:
             async for piece in form.content(request.call.body_chunks(self._max_bytes)):
                 await writer.write(piece)
-            shown = form.described(file_id, writer.size, int(time()))
             await writer.commit()
-        await self._store.put(_row(shown, request.principal.name))
+        shown = _described(file_id, writer.size, form.filename, form.purpose, form.ttl_s)
+        await self._put(shown, request.principal.name)
         return Reply(200, _write(shown))
 
-    async def write(self, owner: str, filename: str, content: AsyncIterator[bytes]) -> str | None:
+    async def write(
+        self, owner: str, filename: str, content: AsyncIterator[bytes], ttl_s: int | None = None
+    ) -> str | None:
         """A file that the gateway makes itself, for a batch; its id, or None when there is no content."""
         file_id = f"file-{self._new_id()}"
         async with self._contents.create(file_id) as writer:
@@ -132,11 +151,26 @@ class Files:
             if not writer.size:
                 return None
             await writer.commit()
-        shown = FileObject(
-            id=file_id, bytes=writer.size, created_at=int(time()), filename=filename, purpose="batch_output"
-        )
-        await self._store.put(_row(shown, owner))
+        await self._put(_described(file_id, writer.size, filename, "batch_output", ttl_s), owner)
         return file_id
+
+    async def _put(self, shown: FileObject, owner: str) -> None:
+        """A content that nobody could ask for does not stay."""
+        row = StoredObject(
+            id=shown.id,
+            kind="file",
+            owner=owner,
+            created_at=shown.created_at,
+            expires_at=shown.expires_at,
+            state=shown.purpose,
+            body=_write(shown),
+        )
+        try:
+            await self._store.put(row)
+        except BaseException:
+            with contextlib.suppress(GatewayError):
+                await self._contents.delete(shown.id)
+            raise
 
     def read(self, file_id: str) -> AsyncIterator[bytes]:
         """The content of a file that the gateway keeps. Raises ``NotFound``."""
@@ -147,13 +181,17 @@ class Files:
     async def list(self, request: Request) -> Reply:
         """What was uploaded through this gateway by this caller; newest first."""
         query = request.query()
-        page = read_page(query, limit=_DEFAULT_PAGE, most=MAX_LISTED_OBJECTS)
-        rows = await self._store.list_objects(
-            "file", request.principal.name, after=page.after, limit=MAX_LISTED_OBJECTS, order=page.order
-        )
+        page = read_page(query, limit=MAX_LISTED_OBJECTS, most=MAX_LISTED_OBJECTS)
         purpose = query.get("purpose")
-        wanted = [(row.id, Raw(row.body)) for row in rows if purpose in (None, row.state)]
-        return Reply(200, list_body(wanted, page.limit))
+        is_here = self._places.is_wanted(request)
+        rows = await find_page(
+            self._store,
+            "file",
+            request.principal.name,
+            page,
+            lambda row: purpose in (None, row.state) and is_here(row),
+        )
+        return Reply(200, list_body([(row.id, Raw(row.body)) for row in rows], page.limit))
 
     async def get(self, request: Request) -> Reply:
         if native := self._native(request):
@@ -165,18 +203,29 @@ class Files:
         shown, owner = request.argument(), request.principal.name
         if native := self._native(request):
             path = self._places.path(native[0], _FILES, native[1])
-            answer = await self._places.ask(request, native[0], "DELETE", path)
-            await self._store.delete(shown, owner)
+            try:
+                answer = await self._places.ask(request, native[0], "DELETE", path)
+            except UpstreamRefused as error:
+                if error.upstream_status == NotFound.status:
+                    await self._forget(shown, owner)
+                raise
+            await self._forget(shown, owner)
             return Reply(200, self._places.seal(request, native[0], answer))
         found = await self.find(shown, owner)
         await self._store.delete(found.id, owner)
         await self._contents.delete(found.id)
         return Reply(200, _write({"id": found.id, "object": "file", "deleted": True}))
 
+    async def _forget(self, shown: str, owner: str) -> None:
+        """The provider has the file no more, and no list needs to tell of it. A list that does all the same harms
+        nobody."""
+        with contextlib.suppress(GatewayError):
+            await self._store.delete(shown, owner)
+
     async def content(self, request: Request) -> Reply | None:
         if native := self._native(request):
             path = self._places.path(native[0], _FILES, native[1], "content")
-            await pass_through(request, native[0], path, 0, with_body=False)
+            await pass_through(request, native[0], path, request.providers_query(), 0)
             return None
         found = await self.find(request.argument(), request.principal.name)
         size = await self._contents.size(found.id)
@@ -194,73 +243,10 @@ class Files:
         return self._places.opened(request, request.argument(), _FILES)
 
 
-def _row(shown: FileObject, owner: str) -> StoredObject:
-    return StoredObject(
-        id=shown.id,
-        kind="file",
-        owner=owner,
-        created_at=shown.created_at,
-        expires_at=shown.expires_at,
-        state=shown.purpose,
-        body=_write(shown),
-    )
-
-
-class _UploadForm:
-    """The form of an upload while it comes in: its file goes on as it comes, its small fields are kept."""
-
-    def __init__(self, boundary: bytes) -> None:
-        self._parser = FormParser(boundary)
-        self._fields: dict[str, bytearray] = {}  # bounded by the parser's limits on fields
-        self._name = ""
-        self._filename: str | None = None
-
-    async def content(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The bytes of the form's file. Raises ``BadRequest`` for a form that has none or several."""
-        async for chunk in chunks:
-            for event in self._parser.feed(chunk):
-                if isinstance(event, FieldStart):
-                    self._begin(event)
-                elif isinstance(event, Data) and self._name == "file":
-                    yield event.data
-                elif isinstance(event, Data):
-                    self._fields[self._name] += event.data
-                elif isinstance(event, FieldEnd):
-                    self._name = ""
-        self._parser.finish()
-        if self._filename is None:
-            raise BadRequest("The form must have a field 'file' with a file in it.", param="file")
-
-    def _begin(self, field: FieldStart) -> None:
-        self._name = field.name
-        if field.name != "file":
-            self._fields[field.name] = bytearray()
-        elif self._filename is not None:
-            raise BadRequest("The form has more than one 'file'.", param="file")
-        else:
-            self._filename = (field.filename or "upload")[:MAX_FILENAME_CHARS]
-
-    def described(self, file_id: str, size: int, now: int) -> FileObject:
-        """Raises ``BadRequest``."""
-        purpose = self._text("purpose")
-        if purpose not in PURPOSES:
-            raise BadRequest(f"'purpose' must be one of {', '.join(PURPOSES)}.", param="purpose")
-        expires_at = None
-        if seconds := self._text("expires_after[seconds]"):
-            if not (seconds.isascii() and seconds.isdigit() and 3600 <= int(seconds[:9]) <= 2_592_000):
-                raise BadRequest("'expires_after[seconds]' must be from 3600 to 2592000.", param="expires_after")
-            expires_at = now + int(seconds)
-        return FileObject(
-            id=file_id,
-            bytes=size,
-            created_at=now,
-            expires_at=expires_at,
-            filename=self._filename or "upload",
-            purpose=purpose,
-        )
-
-    def _text(self, name: str) -> str:
-        return bytes(self._fields.get(name, b"")).decode("utf-8", "replace")
+def _described(file_id: str, size: int, filename: str, purpose: str, ttl_s: int | None) -> FileObject:
+    now = int(time())
+    expires_at = None if ttl_s is None else now + ttl_s
+    return FileObject(id=file_id, bytes=size, created_at=now, expires_at=expires_at, filename=filename, purpose=purpose)
 
 
 class _Tap:
@@ -287,11 +273,14 @@ class _Tap:
 async def _stream(request: Request, size: int, chunks: AsyncIterator[bytes]) -> None:
     call = request.call
     tap = _Tap()
+    is_wanted = call.method != "HEAD"
     head = b"Content-Type: application/octet-stream\r\nX-Content-Type-Options: nosniff\r\n"
     call.start(200, head + PRIVATE + request_id_line(request.record), length=size)
     call.attach(tap)
     try:
         async for chunk in chunks:
+            if not is_wanted:
+                break
             call.write(chunk)
             await tap.wait()
     finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from time import time
@@ -50,9 +51,11 @@ class Keeping:
         self._contents = FileContents(self._path.parent / "files", max_bytes=storage.max_file)
         self._batches = batches
         places = Places(targets, sealer)
-        self.responses = StoredResponses(self._store, places, targets, log, storage.ttl)
+        self.responses = StoredResponses(self._store, places, targets, log, storage.ttl, self._note_lost)
         self._conversations = Conversations(self._store, places, tuple(targets.instances.values()), new_id)
-        self._files = Files(self._store, self._contents, places, storage.max_file + _FORM_BYTES, new_id)
+        self._files = Files(
+            self._store, self._contents, places, storage.max_file + _FORM_BYTES, new_id, self._note_lost
+        )
         self._places = places
         self._runner: BatchRunner | None = None
         self._tidying: asyncio.Task[None] | None = None
@@ -60,7 +63,7 @@ class Keeping:
     def actions(self) -> Mapping[Action, Callable[[Request], Awaitable[Reply | None]]]:
         """What the endpoints of kept objects do."""
         conversations, files = self._conversations, self._files
-        batches = Batches(self._store, files, self._places, self._wake, new_id)
+        batches = Batches(self._store, files, self._places, self._wake, new_id, self._note_lost)
         return {
             Action.GET_RESPONSE: self.responses.get,
             Action.DELETE_RESPONSE: self.responses.delete,
@@ -90,14 +93,19 @@ class Keeping:
         self._runner = BatchRunner(
             self._store, self._files, answer, self._log, concurrency=self._batches.concurrency, new_id=new_id
         )
-        if self._path.exists():
+        if self._has_begun():
             self._runner.wake()
-            self._tidying = asyncio.create_task(self._tidy())
+        self._tidying = asyncio.create_task(self._tidy())
+
+    def _has_begun(self) -> bool:
+        """Has anything ever been kept here? What cannot be looked at has not."""
+        return os.path.exists(self._path)
 
     async def stop(self) -> None:
         """Let go of batches, and write what waits."""
         if self._tidying is not None:
             self._tidying.cancel()
+            await asyncio.gather(self._tidying, return_exceptions=True)
         if self._runner is not None:
             await self._runner.stop()
         await self.responses.settle()
@@ -111,15 +119,19 @@ class Keeping:
     async def _tidy(self) -> None:
         """Remove what has expired, with the contents of files."""
         while True:
-            try:
-                while expired := await self._store.expire():
-                    for kind, object_id in expired:
-                        if kind == "file" and object_id.startswith("file-") and "." not in object_id:
-                            await self._contents.delete(object_id)
-                await self._contents.sweep(time() - _TIDY_S)
-            except GatewayError as error:
-                self._log.say("storage not tidied", error=error.for_log())
+            if self._has_begun():
+                await self._tidy_once()
             await asyncio.sleep(_TIDY_S)
+
+    async def _tidy_once(self) -> None:
+        try:
+            while expired := await self._store.expire():
+                for kind, object_id in expired:
+                    if kind == "file" and object_id.startswith("file-") and "." not in object_id:
+                        await self._contents.delete(object_id)
+            await self._contents.sweep(time() - _TIDY_S)
+        except GatewayError as error:
+            self._log.say("storage not tidied", error=error.for_log())
 
     def _note_lost(self, count: int, error: GatewayError) -> None:
         self.lost_objects += count

@@ -1,15 +1,19 @@
 """Lists that are told a page at a time, as OpenAI's are: ``after``, ``limit`` and ``order`` in the query; ``data``,
 ``first_id``, ``last_id`` and ``has_more`` in the answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
 from msgspec import Raw
 
 from gateway.core.errors import BadRequest
+from gateway.objects.contract import ObjectKind, ObjectStore, StoredObject
 
 Order = Literal["asc", "desc"]
+
+# Rows read together when only some of them may be wanted.
+SCANNED_ROWS = 500
 
 
 class Page(NamedTuple):
@@ -31,6 +35,22 @@ def read_page(query: Mapping[str, str], *, limit: int, most: int, order: Order =
     if word not in ("asc", "desc"):
         raise BadRequest("'order' must be asc or desc.", param="order")
     return Page(query.get("after", ""), limit, "asc" if word == "asc" else "desc")
+
+
+async def find_page(
+    store: ObjectStore, kind: ObjectKind, owner: str, page: Page, is_wanted: Callable[[StoredObject], bool]
+) -> list[StoredObject]:
+    """The wanted ones of an owner's objects, one page of them and one more, if there is one. Raises ``BadRequest`` when
+    there is no object ``page.after``."""
+    found: list[StoredObject] = []
+    after = page.after
+    while len(found) <= page.limit:
+        rows = await store.list_objects(kind, owner, after=after, limit=SCANNED_ROWS, order=page.order)
+        found += filter(is_wanted, rows)
+        if len(rows) < SCANNED_ROWS:
+            break
+        after = rows[-1].id
+    return found[: page.limit + 1]
 
 
 def list_body(rows: Sequence[tuple[str, Raw]], limit: int) -> bytes:

@@ -12,11 +12,14 @@ from multidict import CIMultiDictProxy
 
 from gateway.core.auth import CREDENTIAL_HEADERS
 from gateway.core.errors import BadRequest, NotFound, UpstreamError
+from gateway.core.limits import MAX_REQUEST_ID_CHARS
 from gateway.core.names import is_header_value, is_instance_name, is_plain_path
 from gateway.core.types import Fault, Header, Usage, UsageReport
+from gateway.inquiry import outcome_of
 from gateway.passing import PassRelay, upload
 from gateway.request import PRIVATE, Reply, Request, request_id_line
 from gateway.targets import ProviderInstance, Targets
+from gateway.telemetry.record import Record
 from providers.contract import Summary, Surface, Transducer
 
 # What speaks of one connection (RFC 9110, section 7.6.1), of the way to this gateway, or of the gateway itself. The
@@ -41,7 +44,8 @@ class Passthrough:
     async def serve(self, request: Request) -> Reply | None:
         """Raises ``GatewayError`` while nothing has reached the client."""
         instance, path = self._find(request)
-        await pass_through(request, instance, path, self._max_body_bytes)
+        query = f"?{request.call.query}" if request.call.query else ""
+        await pass_through(request, instance, path, query, self._max_body_bytes)
         return None
 
     def _find(self, request: Request) -> tuple[ProviderInstance, str]:
@@ -60,14 +64,16 @@ class Passthrough:
 
 
 async def pass_through(
-    request: Request, instance: ProviderInstance, path: str, max_body_bytes: int, *, with_body: bool = True
+    request: Request, instance: ProviderInstance, path: str, query: str, max_body_bytes: int
 ) -> PassRelay:
     """Send ``request``'s method and body to ``path`` of ``instance`` and its answer to the client, both as streams.
-    Raises ``GatewayError`` while nothing has reached the client."""
+    ``query`` begins with its question mark or is empty. Raises ``GatewayError`` while nothing has reached the
+    client."""
     call, record = request.call, request.record
+    if call.length != 0 and not max_body_bytes:
+        raise BadRequest("This request takes no body.")
     record.provider = instance.name
     record.attempts += 1
-    query = f"?{call.query}" if call.query else ""
     surface = _surface_of(instance, path)
     try:
         head = _request_head(instance, call.method, path + query, call.headers)
@@ -78,21 +84,18 @@ async def pass_through(
         asyncio.get_running_loop(),
         head=lambda: PRIVATE + request_id_line(record) + f"X-Sluice-Provider: {instance.name}\r\n".encode(),
         scrub=instance.scrub,
+        secrets=instance.secrets,
         observer=None if surface is None else _Watch(surface),
         read_summary=None if surface is None else _summary_reader(surface),
     )
     started_at = monotonic()
-    length = call.length if with_body else 0
-    exchange = relay.exchange = instance.upstream.send_stream(head, length, relay)
+    exchange = relay.exchange = instance.upstream.send_stream(head, call.length, relay)
     call.attach(exchange)
     try:
-        if with_body:
-            await upload(call, exchange, max_body_bytes)
-        else:
-            exchange.end()
+        await upload(call, exchange, max_body_bytes)
         await relay.done
     except UpstreamError as error:
-        instance.count(error.code)
+        instance.count(outcome_of(error))
         raise
     except asyncio.CancelledError:
         instance.count("cancelled")
@@ -102,12 +105,22 @@ async def pass_through(
         exchange.cancel()
         call.attach(None)
         record.upstream_ms += (monotonic() - started_at) * 1000
+        record.is_stream = relay.is_event_stream
         record.usage, record.finish_reason = relay.usage, relay.finish_reason
-    if relay.error is not None:
-        record.is_truncated = not call.has_started or relay.error.source == "upstream"
-        record.error_code, record.detail = relay.error.code, relay.error.for_log()
-    instance.count("ok" if relay.status < 400 else f"status_{relay.status}")
+        record.upstream_request_id = instance.scrub(relay.request_id)[:MAX_REQUEST_ID_CHARS].decode("latin-1")
+    _note_end(instance, relay, record)
     return relay
+
+
+def _note_end(instance: ProviderInstance, relay: PassRelay, record: Record) -> None:
+    error = relay.error
+    if error is not None:
+        record.is_truncated = isinstance(error, UpstreamError)
+        record.error_code, record.detail = error.code, error.for_log()
+    if isinstance(error, UpstreamError):
+        instance.count(outcome_of(error))
+    else:
+        instance.count("ok" if relay.status < 400 else f"status_{relay.status}")
 
 
 def _request_head(instance: ProviderInstance, method: str, path: str, headers: CIMultiDictProxy[str]) -> bytes:

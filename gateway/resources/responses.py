@@ -5,7 +5,8 @@ each with the items it was asked, so that a later request can be given the whole
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
+from functools import partial
 from time import time
 
 import msgspec
@@ -13,7 +14,8 @@ from msgspec import Raw, Struct
 
 from gateway.continuity import Thread
 from gateway.core.errors import BadRequest, GatewayError, NotFound, PreviousResponseNotFound, UpstreamBroken, place_of
-from gateway.core.limits import MAX_RESPONSE_CHAIN, MAX_SMALL_BODY_BYTES, MAX_STORED_ITEMS
+from gateway.core.limits import MAX_RESPONSE_CHAIN, MAX_RESUMED_BYTES, MAX_SMALL_BODY_BYTES
+from gateway.core.names import is_path_segment
 from gateway.core.types import Capability
 from gateway.dialects.contract import Envelope
 from gateway.dialects.openai_responses_state import (
@@ -27,6 +29,7 @@ from gateway.dialects.openai_responses_state import (
 )
 from gateway.inquiry import ask
 from gateway.objects.contract import ObjectStore, StoredItem, StoredObject
+from gateway.passing import PassRelay
 from gateway.request import Reply, Request
 from gateway.resources.paging import read_page
 from gateway.resources.passthrough import pass_through
@@ -35,6 +38,10 @@ from gateway.targets import ProviderInstance, Target, Targets
 from gateway.telemetry.logs import Log
 
 _RESPONSES = Capability.STORED_RESPONSES
+# Items of a conversation that are read together.
+_READ_ITEMS = 1000
+# How long a gateway that stops waits for answers that are still to be added to conversations.
+SETTLE_S = 5.0
 
 
 class _Kept(Struct):
@@ -44,24 +51,40 @@ class _Kept(Struct):
     input: list[Raw]
 
 
+class _Asked(Struct):
+    store: bool | None = None
+    background: bool | None = None
+
+
 class _WithId(Struct):
     id: str
 
 
 _write = msgspec.json.Encoder().encode
 _read_kept = msgspec.json.Decoder(_Kept).decode
+_read_asked = msgspec.json.Decoder(_Asked).decode
 _read_id = msgspec.json.Decoder(_WithId).decode
 
 
 class StoredResponses:
     """``gateway.continuity.Continuity``, and the endpoints under ``/v1/responses/{id}``."""
 
-    def __init__(self, store: ObjectStore, places: Places, targets: Targets, log: Log, keep_s: float) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        places: Places,
+        targets: Targets,
+        log: Log,
+        keep_s: float,
+        lost: Callable[[int, GatewayError], None],
+    ) -> None:
+        """``lost`` is told of responses that could not be stored."""
         self._store = store
         self._places = places
         self._targets = targets
         self._log = log
         self._keep_s = keep_s
+        self._lost = lost
         # additions to conversations that are still on their way, by conversation: the next request must see them
         self._adding: dict[str, asyncio.Task[None]] = {}
 
@@ -70,14 +93,18 @@ class StoredResponses:
     async def resume(self, owner: str, envelope: Envelope, body: bytes, target: Target) -> tuple[bytes, Thread]:
         """See ``Continuity``."""
         earlier, conversation = envelope.continues, envelope.conversation_id
-        thread = Thread(owner, body, parent=earlier or "", is_stored=envelope.is_stored)
+        thread = Thread(owner, body, is_stored=envelope.is_stored)
         if earlier and conversation:
             raise BadRequest("'previous_response_id' cannot stand beside 'conversation'.", param="previous_response_id")
         if earlier:
             items = await self._items_before(earlier, owner, target)
+            thread.parent = earlier if items is not None else ""
         elif conversation:
             items = await self._items_of(conversation, owner, target)
-            thread.conversation = conversation if items is not None else ""
+            if items is not None:
+                thread.conversation = conversation
+                if target.native is not None:
+                    _check_will_be_kept(body)
         else:
             items = None
         return (body if items is None else with_prior_items(body, items)), thread
@@ -102,15 +129,16 @@ class StoredResponses:
                 param="previous_response_id",
             )
         chain = await self._store.chain(earlier, owner)
-        if not chain or (chain[0].parent and len(chain) >= MAX_RESPONSE_CHAIN):
+        if chain and chain[0].parent and len(chain) >= MAX_RESPONSE_CHAIN:
             raise BadRequest(
                 f"The conversation has more than {MAX_RESPONSE_CHAIN} responses; begin a new one.",
                 param="previous_response_id",
             )
-        if chain[0].parent or any(link.instance for link in chain):
+        if not chain or chain[0].parent or any(link.instance for link in chain):
             raise PreviousResponseNotFound(
                 "An earlier response of this conversation is not known here any more.", param="previous_response_id"
             )
+        _check_size(sum(len(link.body) for link in chain), "previous_response_id")
         items = []
         for link in chain:
             kept = _read_kept(link.body)
@@ -121,12 +149,19 @@ class StoredResponses:
         """The items of a conversation that the gateway keeps; None when the target's provider keeps it."""
         if conversation in self._adding:
             await asyncio.wait((self._adding[conversation],))
-        items = await self._store.list_items(conversation, owner, limit=MAX_STORED_ITEMS)
-        if items is None:
-            if target.native is not None:
-                return None
-            raise NotFound("There is no such conversation for this model's provider.", param="conversation")
-        return [Raw(item.body) for item in items]
+        items: list[Raw] = []
+        after = ""
+        while True:
+            page = await self._store.list_items(conversation, owner, after=after, limit=_READ_ITEMS)
+            if page is None:
+                if target.native is not None:
+                    return None
+                raise NotFound("There is no such conversation for this model's provider.", param="conversation")
+            items += (Raw(item.body) for item in page)
+            _check_size(sum(len(bytes(item)) for item in items), "conversation")
+            if len(page) < _READ_ITEMS:
+                return items
+            after = page[-1].id
 
     # --- answers that are complete ---
 
@@ -138,16 +173,16 @@ class StoredResponses:
         if thread.is_stored:
             self._put(thread, _id_of(answer), "", _write(_Kept(Raw(answer), asked)))
         if thread.conversation:
-            self._spawn(thread, self._add(thread, [*asked, *output_items(answer)], _id_of(answer)))
+            self._spawn(thread, partial(self._add, thread, [*asked, *output_items(answer)], _id_of(answer)))
 
     def keep_native(self, thread: Thread, instance: str, answer_id: str | None) -> None:
         """See ``Continuity``."""
-        if answer_id is None:
-            return
+        if answer_id is None or not is_path_segment(answer_id):
+            return  # nobody could ask for it
         if thread.is_stored:
             self._put(thread, answer_id, instance, b"")
         if thread.conversation:
-            self._spawn(thread, self._add_native(thread, self._targets.instances[instance], answer_id))
+            self._spawn(thread, partial(self._add_native, thread, self._targets.instances[instance], answer_id))
 
     def _put(self, thread: Thread, answer_id: str, instance: str, body: bytes) -> None:
         now = time()
@@ -164,7 +199,7 @@ class StoredResponses:
         try:
             self._store.put_soon(stored)
         except GatewayError as error:
-            self._log.say("response not stored", id=answer_id, error=error.for_log())
+            self._lost(1, error)
 
     async def _add_native(self, thread: Thread, instance: ProviderInstance, answer_id: str) -> None:
         """The provider's answer has gone through unread, and is asked for once more."""
@@ -177,7 +212,7 @@ class StoredResponses:
         named = [StoredItem(_id_of(bytes(item)), bytes(item)) for item in as_listed(items, answer_id)]
         await self._store.append_items(thread.conversation, thread.owner, named)
 
-    def _spawn(self, thread: Thread, work: Coroutine[None, None, None]) -> None:
+    def _spawn(self, thread: Thread, work: Callable[[], Awaitable[None]]) -> None:
         """Do ``work`` behind what is being added to the conversation already."""
         conversation = thread.conversation
         before = self._adding.get(conversation)
@@ -186,7 +221,7 @@ class StoredResponses:
             if before is not None:
                 await asyncio.wait((before,))
             try:
-                await work
+                await work()
             except Exception as error:
                 reason = error.for_log() if isinstance(error, GatewayError) else place_of(error)
                 self._log.say("conversation not continued", id=conversation, error=reason)
@@ -197,9 +232,13 @@ class StoredResponses:
         self._adding[conversation] = asyncio.create_task(run())
 
     async def settle(self) -> None:
-        """Until every conversation has what was to be added to it."""
-        if self._adding:
-            await asyncio.wait(self._adding.values())
+        """Until every conversation has what was to be added to it, or that takes too long."""
+        if not self._adding:
+            return
+        _, late = await asyncio.wait(self._adding.values(), timeout=SETTLE_S)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
     # --- endpoints ---
 
@@ -207,30 +246,38 @@ class StoredResponses:
         """The response. Raises ``NotFound``."""
         found = await self._find(request)
         if found.instance:
-            return await self._pass(request, found)
+            await self._pass(request, found)
+            return None
+        if request.query().get("stream") == "true":
+            raise BadRequest("Only responses that run in the background can be streamed once more.", param="stream")
         return Reply(200, bytes(_read_kept(found.body).response))
 
     async def list_input(self, request: Request) -> Reply | None:
         """The items that the response was asked, newest first unless told otherwise."""
         found = await self._find(request)
         if found.instance:
-            return await self._pass(request, found, "input_items")
+            await self._pass(request, found, "input_items")
+            return None
         items = as_listed(_read_kept(found.body).input, found.id)
         page = read_page(request.query(), limit=DEFAULT_PAGE_ITEMS, most=MAX_PAGE_ITEMS)
         return Reply(200, item_page(items, after=page.after or None, limit=page.limit, order=page.order))
 
     async def delete(self, request: Request) -> Reply | None:
         found = await self._find(request)
-        await self._store.delete(found.id, found.owner)
-        if found.instance:
-            return await self._pass(request, found)
-        return Reply(200, _write({"id": found.id, "object": "response", "deleted": True}))
+        if not found.instance:
+            await self._store.delete(found.id, found.owner)
+            return Reply(200, _write({"id": found.id, "object": "response", "deleted": True}))
+        relay = await self._pass(request, found)
+        if relay.status in (200, NotFound.status):
+            await self._store.delete(found.id, found.owner)
+        return None
 
     async def cancel(self, request: Request) -> Reply | None:
         found = await self._find(request)
         if not found.instance:
             raise BadRequest("Only responses that run in the background can be cancelled; this one is complete.")
-        return await self._pass(request, found, "cancel")
+        await self._pass(request, found, "cancel")
+        return None
 
     async def _find(self, request: Request) -> StoredObject:
         found = await self._store.get(request.argument(), request.principal.name)
@@ -238,14 +285,32 @@ class StoredResponses:
             raise NotFound("There is no response with this id; it was not stored, or has expired.")
         return found
 
-    async def _pass(self, request: Request, found: StoredObject, *more: str) -> Reply | None:
+    async def _pass(self, request: Request, found: StoredObject, *more: str) -> PassRelay:
         """Let the provider answer that keeps the response."""
         instance = self._targets.instances.get(found.instance)
         if instance is None or _RESPONSES not in instance.provider.surfaces:
             raise NotFound(f"The response is kept at provider {found.instance!r}, which is not configured any more.")
         path = self._places.path(instance, _RESPONSES, found.id, *more)
-        await pass_through(request, instance, path, MAX_SMALL_BODY_BYTES)
-        return None
+        return await pass_through(request, instance, path, request.providers_query(), MAX_SMALL_BODY_BYTES)
+
+
+def _check_size(size_bytes: int, param: str) -> None:
+    if size_bytes > MAX_RESUMED_BYTES:
+        raise BadRequest(f"The conversation has more than {MAX_RESUMED_BYTES} bytes; begin a new one.", param=param)
+
+
+def _check_will_be_kept(body: bytes) -> None:
+    """What a provider answers goes into a conversation of the gateway's by asking for the answer once more. Raises
+    ``BadRequest`` for a request whose answer will not be there then."""
+    asked = _read_asked(body)
+    losses = (("store", "false", asked.store is False), ("background", "true", asked.background is True))
+    for name, value, is_lost in losses:
+        if is_lost:
+            raise BadRequest(
+                f"{name!r} cannot be {value} here: the conversation is kept by the gateway, and the provider's answer "
+                "could not be added to it.",
+                param=name,
+            )
 
 
 def _id_of(response: bytes) -> str:

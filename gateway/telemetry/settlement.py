@@ -42,7 +42,8 @@ class Settlement:
         for record in waiting:
             series, record.series = record.series, UNSET
             if series is UNSET:
-                series = self._metrics.series(record.endpoint or UNKNOWN, "", "")
+                # a request without a model may have a provider all the same, one of those that are configured
+                series = self._metrics.series(record.endpoint or UNKNOWN, record.provider, "")
             try:
                 series.settle(record)
                 self._log.request(record)

@@ -4,13 +4,17 @@ An effort becomes adaptive thinking with that effort, on older models a budget; 
 without budgets. A client's own ``thinking`` goes up as it is. Thinking cannot be had together with a forced tool, nor
 by budget behind a prefill or in a tool loop whose thinking blocks were lost: it is then off, and named. ``none`` on a
 model that always thinks becomes its lowest effort, and is named. Who asks for a summary of the thoughts gets it from a
-model that would think unasked and keep them to itself.
+model that would think unasked and keep them to itself. An effort beside a budget goes up beside it, where the model has
+efforts.
+
+Members of ``thinking`` without its ``type`` (``display``) are what a client says beside an effort or a budget. They
+become members of the object that is written, or are named where none is.
 
 Source: platform.claude.com/docs, "Thinking", "Extended thinking", "Adaptive thinking", "Effort" (2026-11).
 """
 
 from gateway.core.errors import BadRequest
-from providers.claude.draft import Draft, read_object
+from providers.claude.draft import Draft, JsonObject, read_object
 from providers.claude.models import EFFORTS
 from providers.claude.turns import is_unthought
 
@@ -23,12 +27,30 @@ _ANSWER_TOKENS = 4096
 
 def write_thinking(draft: Draft) -> bool:
     """Will the model think?"""
-    request, claude = draft.request, draft.claude
-    effort, budget = request.reasoning_effort, request.reasoning_budget
+    effort, budget = draft.request.reasoning_effort, draft.request.reasoning_budget
     if effort is not None and effort not in _BUDGETS and effort != "none":
         raise BadRequest(f"'reasoning_effort' must be none, {', '.join(_BUDGETS)}", param="reasoning_effort")
-    if "thinking" in draft.body:
-        return _take_thinking(draft)
+    if "thinking" not in draft.body:
+        return _think_as_asked(draft, effort, budget)
+    thinking = read_object(draft, "thinking")
+    if "type" in thinking:
+        return _take_thinking(draft, thinking)
+    del draft.body["thinking"]
+    thinks = _think_as_asked(draft, effort, budget)
+    _complete_thinking(draft, thinking)
+    return thinks
+
+
+def _complete_thinking(draft: Draft, members: JsonObject) -> None:
+    written = draft.body.get("thinking", {"type": "disabled"})
+    if written["type"] == "disabled":
+        draft.dropped += [f"thinking.{name}" for name in members]
+    else:
+        written |= members
+
+
+def _think_as_asked(draft: Draft, effort: str | None, budget: int | None) -> bool:
+    claude = draft.claude
     is_forced = draft.body.get("tool_choice", {}).get("type") in ("any", "tool")
     if effort == "none" or budget == 0:
         return _stop_thinking(draft, is_asked=True)
@@ -94,6 +116,8 @@ def _think_by_budget(draft: Draft, effort: str | None, budget: int | None) -> bo
     if fitted < _MIN_BUDGET:
         return _give_up_thinking(draft)
     draft.body["thinking"] = {"type": "enabled", "budget_tokens": fitted}
+    if budget is not None and effort is not None:
+        _set_effort(draft, effort)
     return True
 
 
@@ -113,9 +137,8 @@ def _fit_budget(draft: Draft, effort: str | None, budget: int | None) -> int:
     return min(wished, max(_MIN_BUDGET, bound // 2), bound - 1)
 
 
-def _take_thinking(draft: Draft) -> bool:
+def _take_thinking(draft: Draft, thinking: JsonObject) -> bool:
     """The client's own ``thinking`` object."""
-    thinking = read_object(draft, "thinking")
     budget = thinking.get("budget_tokens")
     if draft.request.max_tokens is None and isinstance(budget, int):
         draft.body["max_tokens"] = max(draft.claude.max_tokens, budget + _ANSWER_TOKENS)

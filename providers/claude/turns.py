@@ -8,7 +8,8 @@
   turn at the end is continued (prefill); white space at its end is refused and cut.
 - Reasoning blocks go back byte for byte, in their place. A block without a signature cannot go back, nor can one that
   another maker's API signed.
-- Blocks the gateway does not interpret go back to the API whose they are, and no other.
+- Blocks the gateway does not interpret go back to the API whose they are, and no other. A part that only tells such a
+  block in plain words (``anthropic_block``) becomes that block again.
 - Calls whose id has characters the API refuses (other makers' ids do) get another one, in call and result alike.
 
 Source: platform.claude.com/docs, "Messages" (API reference), "Vision", "PDF support", "Files", "Mid-conversation system
@@ -46,6 +47,8 @@ JsonObject = dict[str, Any]
 # Members of Anthropic's own blocks that clients add to a content part, a call or a result.
 _BLOCK_MEMBERS = frozenset(("cache_control", "citations", "context", "title", "transformations"))
 _EMPTY = frozenset((b"null", b"[]", b"{}", b'""', b"false"))
+# Member of a part's ``extra``: the block of this API that the part tells in plain words.
+_ORIGINAL_BLOCK = "anthropic_block"
 _CALL_ID = re.compile(r"[a-zA-Z0-9_-]+")
 _NOT_IN_CALL_ID = re.compile(r"[^a-zA-Z0-9_-]")
 # Documents that are text, whatever their media type says.
@@ -56,6 +59,7 @@ _PDF_MAGIC = base64.b64encode(b"%PDF--")[:6].decode()
 
 _read_arguments = msgspec.json.Decoder(JsonObject).decode
 _read_members = msgspec.json.Decoder(dict[str, Raw]).decode
+_read_kind = msgspec.json.Decoder(str).decode
 
 
 class Turn(Struct):
@@ -120,9 +124,10 @@ def _arrange(turns: list[Turn]) -> None:
     for turn in turns:
         if turn.role == "user" and len(turn.content) > 1:
             turn.content.sort(key=lambda block: block["type"] != "tool_result")
-    last = turns[-1]
-    if last.role == "assistant" and last.content[-1]["type"] == "text":
-        last.content[-1]["text"] = last.content[-1]["text"].rstrip()
+    last = turns[-1].content[-1]
+    # of a block that goes up as it came the text is not known
+    if turns[-1].role == "assistant" and last["type"] == "text" and isinstance(last.get("text"), str):
+        last["text"] = last["text"].rstrip()
 
 
 # --- one message ----------------------------------------------------------------------------------------------------
@@ -156,10 +161,21 @@ def _write_parts(chat: Conversation, parts: Iterable[Any], place: str) -> list[J
         is_call = isinstance(part, ToolCall)
         field_name = f"{place}.tool_calls[{calls}].function.arguments" if is_call else f"{place}.content"
         calls += is_call
-        block = _WRITERS[type(part)](chat, part, field_name)
+        block = _restore(part) or _WRITERS[type(part)](chat, part, field_name)
         if block is not None:
             blocks.append(block)
     return blocks
+
+
+def _restore(part: Any) -> JsonObject | None:
+    """The block that a part was made of; None for a part that stands for itself."""
+    if not isinstance(part, Text | File) or _ORIGINAL_BLOCK not in part.extra:
+        return None
+    try:
+        block = {**_read_members(part.extra[_ORIGINAL_BLOCK])}
+        return {**block, "type": _read_kind(block["type"])}
+    except (KeyError, *DECODE_ERRORS):
+        return None
 
 
 def _keep_members(chat: Conversation, extra: Mapping[str, Raw], where: str) -> JsonObject:

@@ -63,11 +63,22 @@ _MODALITIES = {"text": "TEXT", "image": "IMAGE"}
 _JSON = "application/json"
 _JSON_ONLY = "Answer with one valid JSON object and nothing else: no text around it and no code fence."
 
+_HOSTED = "what it stands for is kept elsewhere"
 _RULES = (
+    # state and tools of other APIs, without which the answer would be another one
+    Rule("mcp_servers", harmless=(b"null", b"[]"), because="it does not call MCP servers itself"),
+    Rule("previous_response_id", because=_HOSTED),
+    Rule("conversation", because=_HOSTED),
+    Rule("thread", because=_HOSTED),
+    Rule("prompt", because=_HOSTED),
+    Rule("background", harmless=(b"null", b"false"), because="it answers at once"),
+    Rule("inference_geo", harmless=(b"null", b'"global"'), because="it does not let the place be chosen"),
     Rule("logit_bias", harmless=(b"null", b"{}"), because="its tokens cannot be weighted"),
     Rule("audio", because="it answers here with text and pictures"),
     Rule("moderation", because="it has no moderation to configure, and leaving it out would let through what it stops"),
     # only speed, cost, storage and bookkeeping
+    Rule("container", drop=True),
+    Rule("context_management", drop=True, harmless=(b"null", b"{}", b"[]")),
     Rule("prediction", drop=True),
     Rule("store", drop=True, harmless=(b"null", b"false")),
     Rule("prompt_cache_key", drop=True),

@@ -167,7 +167,8 @@ def _sign_last(parts: list[JsonObject], signature: str) -> None:
 
 
 def _write_message(chat: Conversation, message: Message, place: str) -> list[JsonObject]:
-    if message.role in (Role.SYSTEM, Role.DEVELOPER) and not all(isinstance(p, Text) for p in message.parts):
+    is_system = message.role in (Role.SYSTEM, Role.DEVELOPER)
+    if is_system and not all(isinstance(part, Text | Opaque) for part in message.parts):
         raise BadRequest(f"{chat.house.name} takes only text in a {message.role} message", param=f"{place}.content")
     if message.name is not None and message.role is not Role.TOOL:
         chat.dropped.append("messages.name")

@@ -39,7 +39,7 @@ class ChatOptions(Struct, frozen=True, kw_only=True):
     has_allowed_tools: bool = True
     # ``reasoning: {effort, max_tokens}`` in the place of ``reasoning_effort``
     has_reasoning_object: bool = False
-    # its models are those of ``responses_families``, and refuse efforts and sampling that they do not have
+    # its models are those of ``openai_families``, and refuse efforts and sampling that they do not have
     has_openai_models: bool = True
     takes_file_urls: bool = False
     takes_unknown: bool = False

@@ -28,7 +28,7 @@ from gateway.core.types import ChatRequest, Extra, ResponseFormat, Tool
 from providers.contract import ProviderRequest, Rule, apply_rules
 from providers.openai_like.chat_options import ChatOptions
 from providers.openai_like.chat_turns import JsonObject, write_messages
-from providers.openai_like.responses_families import EFFORTS, find_family, fit_effort
+from providers.openai_like.openai_families import EFFORTS, find_family, fit_effort
 
 # OpenAI's own, which go up as they are.
 NATIVE_FIELDS = frozenset(

@@ -113,7 +113,7 @@ def _mark(parts: list[JsonObject], members: JsonObject) -> None:
 
 
 def _write_system(chat: Conversation, message: Message, place: str) -> None:
-    if not all(isinstance(part, Text) for part in message.parts):
+    if not all(isinstance(part, Text | Opaque) for part in message.parts):
         reason = f"{chat.options.title} takes only text in a {message.role} message"
         raise BadRequest(reason, param=f"{place}.content")
     parts = _write_parts(chat, message, place)

@@ -15,6 +15,7 @@ _JSON_PATHS = {
     Capability.SPEECH: "/audio/speech",
     Capability.IMAGE_GENERATIONS: "/images/generations",
     Capability.RERANK: "/rerank",
+    Capability.COMPACTION: "/responses/compact",
 }
 _FORM_PATHS = {
     Capability.TRANSCRIPTIONS: "/audio/transcriptions",
@@ -28,6 +29,7 @@ OPENAI_MEDIA = (
     Capability.MODERATIONS,
     Capability.SPEECH,
     Capability.IMAGE_GENERATIONS,
+    Capability.COMPACTION,
     *_FORM_PATHS,
 )
 

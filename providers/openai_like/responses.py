@@ -19,9 +19,9 @@ from gateway.core.types import (
     ToolResult,
 )
 from providers.contract import Surface, Translator
+from providers.openai_like.openai_families import speaks_chat, speaks_responses
 from providers.openai_like.responses_answer import read_answer
 from providers.openai_like.responses_draft import is_own
-from providers.openai_like.responses_families import speaks_chat, speaks_responses
 from providers.openai_like.responses_request import (
     RULES,
     count_to_wire,
@@ -71,7 +71,7 @@ def counting_surface(provider: str) -> Surface:
     """How many tokens a request would have; ``provider`` is the name in error messages."""
     return Surface(
         path="/responses/input_tokens",
-        dialect=DialectName.OPENAI_RESPONSES,
+        dialect=DialectName.OPENAI_COUNTING,
         read_summary=read_count_summary,
         translator=Translator(partial(count_to_wire, provider=provider), read_count),
         forwarded_headers=RESPONSES_HEADERS,

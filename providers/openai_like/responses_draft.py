@@ -8,7 +8,7 @@ from msgspec import Raw, Struct, field
 from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.errors import BadRequest
 from gateway.core.types import ChatRequest, DialectName, Extra, HostedTool
-from providers.openai_like.responses_families import Family
+from providers.openai_like.openai_families import Family
 
 JsonObject = dict[str, Any]
 

@@ -25,8 +25,8 @@ from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.errors import BadRequest, UnsupportedParameter
 from gateway.core.types import ChatRequest, Event, Finish, FinishReason, ResponseFormat, Usage, UsageReport
 from providers.contract import ProviderRequest, Rule, Summary, apply_rules
+from providers.openai_like.openai_families import EFFORTS, find_family, fit_effort
 from providers.openai_like.responses_draft import Draft, JsonObject, read_text
-from providers.openai_like.responses_families import EFFORTS, find_family, fit_effort
 from providers.openai_like.responses_items import write_items
 from providers.openai_like.responses_tools import write_tools
 from providers.openai_like.responses_wire import NULL, WireError, broken, count_of, fault_of, is_given
@@ -62,7 +62,16 @@ _MAX_USER_CHARS = 64
 _BUDGETS = {"none": 0, "low": 4096, "medium": 8192, "high": 16_384, "xhigh": 32_768}
 _TIERS = {"standard_only": "default"}
 
+_HOSTED = "what it stands for is kept elsewhere"
 _RULES = (
+    # state and tools of other APIs, without which the answer would be another one
+    Rule("mcp_servers", harmless=(b"null", b"[]"), because="it takes MCP servers as tools"),
+    Rule("previous_response_id", because=_HOSTED),
+    Rule("conversation", because=_HOSTED),
+    Rule("thread", because=_HOSTED),
+    Rule("prompt", because=_HOSTED),
+    Rule("background", harmless=(b"null", b"false"), because="it answers at once"),
+    Rule("inference_geo", harmless=(b"null", b'"global"'), because="it does not let the place be chosen"),
     Rule("n", harmless=(b"null", b"1"), because="it writes one answer a request"),
     Rule("logprobs", harmless=(b"null", b"false"), because="probabilities cannot be translated"),
     Rule("top_logprobs", harmless=(b"null", b"0"), because="probabilities cannot be translated"),
@@ -71,9 +80,11 @@ _RULES = (
     Rule("frequency_penalty", harmless=(b"null", b"0", b"0.0"), because="it has no such penalty here"),
     Rule("modalities", harmless=(b"null", b'["text"]'), because="it answers in text only here"),
     Rule("audio", because="it answers in text only here"),
-    # no promise anyway ("best effort"), or only speed
+    # no promise anyway ("best effort"), or only form, speed and bookkeeping
     Rule("seed", drop=True),
     Rule("prediction", drop=True),
+    Rule("container", drop=True),
+    Rule("context_management", drop=True, harmless=(b"null", b"{}", b"[]")),
     Rule("stream_options", drop=True, harmless=(b"null", b"{}")),
 )
 RULES: Mapping[str, Rule] = {rule.field: rule for rule in _RULES}

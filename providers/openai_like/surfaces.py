@@ -1,5 +1,7 @@
 """The surfaces of OpenAI-shaped vendors, at the paths that OpenAI gave them."""
 
+from collections.abc import Callable
+
 from gateway.core.types import DialectName
 from providers.contract import Surface, Translator
 from providers.openai_like.chat_answer import read_chat_answer
@@ -10,9 +12,13 @@ from providers.openai_like.stream import ChatStreamObserver
 from providers.openai_like.usage import read_summary
 
 
-def chat_surface(options: ChatOptions | None = None, forwarded_headers: tuple[str, ...] = ()) -> Surface:
+def chat_surface(
+    options: ChatOptions | None = None,
+    forwarded_headers: tuple[str, ...] = (),
+    serves: Callable[[str], bool] | None = None,
+) -> Surface:
     """Chat completions. Without ``options`` they are OpenAI's; ``forwarded_headers`` are those of a client of the same
-    dialect."""
+    dialect. ``serves(model)`` says which models the endpoint knows, None that it knows all."""
     return Surface(
         path="/chat/completions",
         dialect=DialectName.OPENAI_CHAT,
@@ -21,6 +27,7 @@ def chat_surface(options: ChatOptions | None = None, forwarded_headers: tuple[st
         read_summary=read_summary,
         asks_stream_usage=True,
         forwarded_headers=forwarded_headers,
+        serves=serves,
     )
 
 

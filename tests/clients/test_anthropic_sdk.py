@@ -1,5 +1,4 @@
-"""The ``anthropic`` SDK against a running gateway. Until the gateway takes Anthropic's dialect itself, a client of it
-must be told so in a way that its SDK understands."""
+"""The ``anthropic`` SDK against a running gateway, on a model of another dialect: the simulator's."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -29,14 +28,63 @@ def make_sdk(gateway: Gateway, kind: str, **options: Any) -> Sdk:
 
 
 @pytest.mark.parametrize("kind", ["blocking", "async"])
+def test_a_message_is_answered(gateway: Gateway, kind: str) -> None:
+    message = make_sdk(gateway, kind).call(
+        lambda client: client.messages.create(model="sim-small", max_tokens=500, messages=HELLO)
+    )
+    assert (message.type, message.role, message.model, message.stop_reason) == (
+        "message",
+        "assistant",
+        "sim-small",
+        "end_turn",
+    )
+    assert "Hello" in message.content[0].text
+    assert message.usage.input_tokens > 0
+    assert message.usage.output_tokens > 0
+
+
+@pytest.mark.parametrize("kind", ["blocking", "async"])
+def test_the_stream_helper_puts_the_same_message_together(gateway: Gateway, kind: str) -> None:
+    fields: dict[str, Any] = {"model": "sim-small", "max_tokens": 500, "messages": HELLO}
+    whole = make_sdk(gateway, kind).call(lambda client: client.messages.create(**fields))
+    events, streamed = make_sdk(gateway, kind).helper(
+        lambda client: client.messages.stream(**fields), "get_final_message"
+    )
+    assert [block.text for block in streamed.content] == [block.text for block in whole.content]
+    assert (streamed.stop_reason, streamed.usage.output_tokens) == (whole.stop_reason, whole.usage.output_tokens)
+    assert [event.type for event in events][-1] == "message_stop"
+
+
+@pytest.mark.parametrize("kind", ["blocking", "async"])
+def test_tokens_are_counted_before_anything_is_asked(gateway: Gateway, kind: str) -> None:
+    def count(text: str) -> int:
+        messages = [{"role": "user", "content": text}]
+        counted = make_sdk(gateway, kind).call(
+            lambda client: client.messages.count_tokens(model="sim-small", messages=messages)
+        )
+        return int(counted.input_tokens)
+
+    assert 0 < count("Hello") < count("Hello, how are you today?")
+
+
+@pytest.mark.parametrize("kind", ["blocking", "async"])
 @pytest.mark.parametrize("is_stream", [False, True])
-def test_the_missing_endpoint_is_not_found(gateway: Gateway, kind: str, is_stream: bool) -> None:
-    fields: dict[str, Any] = {"model": "sim-small", "max_tokens": 10, "messages": HELLO, "stream": is_stream}
+def test_an_unknown_model_is_not_found(gateway: Gateway, kind: str, is_stream: bool) -> None:
+    fields: dict[str, Any] = {"model": "nope", "max_tokens": 10, "messages": HELLO, "stream": is_stream}
     with pytest.raises(anthropic.NotFoundError) as caught:
         make_sdk(gateway, kind).call(lambda client: client.messages.create(**fields))
-    assert caught.value.status_code == 404
-    assert "/v1/messages" in caught.value.message
+    assert caught.value.body["error"]["type"] == "not_found_error"
+    assert "nope" in caught.value.message
     assert caught.value.response.headers["x-request-id"].startswith("req_")
+
+
+@pytest.mark.parametrize("kind", ["blocking", "async"])
+def test_models_are_listed_in_the_shape_of_the_sdk(gateway: Gateway, kind: str) -> None:
+    page = make_sdk(gateway, kind).call(lambda client: client.models.list(limit=3))
+    assert page.data[0].id == "sim-small"
+    assert page.data[0].type == "model"
+    assert len(page.data) == 3
+    assert page.has_more
 
 
 @pytest.mark.parametrize("kind", ["blocking", "async"])

@@ -39,6 +39,8 @@ def call_of(endpoint: Endpoint, **headers: str) -> bytes:
         {"Authorization": f"BEARER   {KEY}\t"},
         {"x-api-key": KEY},
         {"X-API-KEY": f" {KEY} "},
+        {"api-key": KEY},
+        {"x-goog-api-key": KEY},
     ],
 )
 def test_the_master_key_opens(gateway: Gateway, headers: dict[str, str]) -> None:
@@ -93,7 +95,7 @@ def test_a_wrong_key_does_not(gateway: Gateway, key: str) -> None:
         pytest.param({"x-api-key": f"Bearer {KEY}"}, id="scheme in x-api-key"),
         pytest.param({"Authorization": "Bearer wrong", "x-api-key": KEY}, id="wrong and right"),
         pytest.param(
-            {"Cookie": f"key={KEY}", "api-key": KEY, "X-Auth": KEY, "Proxy-Authorization": KEY}, id="elsewhere"
+            {"Cookie": f"key={KEY}", "X-Auth": KEY, "Proxy-Authorization": KEY, "apikey": KEY}, id="elsewhere"
         ),
     ],
 )

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from tests.kit.vendors.mind import Question, Said, Tool, pieces, say
+from tests.kit.vendors.mind import Question, Said, Tool, pieces
 from tests.kit.vendors.server import Asked, Json, Refusal, Reply, Vendor, require, require_known
 from tests.kit.vendors.words import event, names
 
@@ -44,10 +44,13 @@ class AnthropicVendor(Vendor):
     """``omits_thoughts`` plays a model that signs its thoughts and keeps their text to itself."""
 
     omits_thoughts = False
+    # what a thread keeps of a request, by the id of its answer
+    _threads: dict[str, Json]
 
     def __enter__(self) -> "AnthropicVendor":
         super().__enter__()
         self._numbers = itertools.count(1)
+        self._threads = {}
         return self
 
     def answer(self, asked: Asked) -> Reply:
@@ -59,16 +62,34 @@ class AnthropicVendor(Vendor):
             require_known(asked.body, _COUNTED)
             _check_turns(asked.body["messages"])
             return Reply({"input_tokens": 42})
+        if "thread" in asked.body:
+            require("message-threads" in asked.headers.get("anthropic-beta", ""), "thread: needs its beta header")
+            return self._continue(asked.body)
         return self._message(asked.body)
 
     def refuse(self, refusal: Refusal) -> Reply:
         error = {"type": "invalid_request_error", "message": str(refusal)}
         return Reply({"type": "error", "error": error, "request_id": "req_v"}, refusal.status)
 
+    def _continue(self, body: Json) -> Reply:
+        """A thread: later turns bring only what is new."""
+        thread = body["thread"]
+        before = {} if thread["type"] == "create" else self._threads[thread["previous_message_id"]]
+        messages = [*before.get("messages", ()), *body["messages"]]
+        whole = {**before, **{name: value for name, value in body.items() if name != "thread"}, "messages": messages}
+        answer = self._made(whole)
+        said = {"role": "assistant", "content": answer["content"]}
+        self._threads[answer["id"]] = {**whole, "messages": [*messages, said]}
+        return Reply(list(_stream(answer)) if body.get("stream") else answer)
+
     def _message(self, body: Json) -> Reply:
+        answer = self._made(body)
+        return Reply(list(_stream(answer)) if body.get("stream") else answer)
+
+    def _made(self, body: Json) -> Json:
         _check(body)
-        said = say(_question(body))
-        message: Json = {
+        said = self.hear(_question(body))
+        return {
             "id": f"msg_{next(self._numbers):04d}",
             "type": "message",
             "role": "assistant",
@@ -80,7 +101,6 @@ class AnthropicVendor(Vendor):
             "container": None,
             "usage": _USAGE,
         }
-        return Reply(list(_stream(message)) if body.get("stream") else message)
 
     def _content(self, said: Said) -> Iterator[Json]:
         if said.thought:
@@ -167,6 +187,7 @@ def _question(body: Json) -> Question:
         is_parallel=not choice.get("disable_parallel_tool_use", False),
         schema=body.get("output_config", {}).get("format", {}).get("schema"),
         thinks=_thinks(body),
+        proofs=tuple(b["signature"] for m in body["messages"] for b in _blocks(m["content"]) if "signature" in b),
     )
 
 

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from tests.kit.vendors.mind import Question, Said, Tool, pieces, say
+from tests.kit.vendors.mind import Question, Said, Tool, pieces
 from tests.kit.vendors.server import Asked, Json, Refusal, Reply, Vendor, require, require_known
 from tests.kit.vendors.words import data, names
 
@@ -61,7 +61,7 @@ class GeminiVendor(Vendor):
             return Reply({"totalTokens": 42})
         require(method in ("generateContent", "streamGenerateContent"), f"no method {method}")
         _check(asked.body)
-        said = say(_question(asked.body))
+        said = self.hear(_question(asked.body))
         parts = list(self._parts(said))
         if method == "generateContent":
             return Reply(self._chunk(model, parts, "STOP"))
@@ -96,12 +96,12 @@ def _essence(call: Json) -> Json:
 
 
 def _split(part: Json) -> list[Json]:
-    """A text in pieces; its signature comes with the last."""
+    """A text in pieces; its signature comes behind them, on an empty one."""
     if "text" not in part:
         return [part]
-    *early, last = pieces(part["text"])
-    marks = {name: part[name] for name in ("thought",) if name in part}
-    return [{"text": piece, **marks} for piece in early] + [{**part, "text": last}]
+    marks = {name: value for name, value in part.items() if name == "thought"}
+    split = [{"text": piece, **marks} for piece in pieces(part["text"])]
+    return split if marks else [*split, {**part, "text": ""}]
 
 
 # --- what is asked ----------------------------------------------------------------------------------------------------
@@ -134,7 +134,14 @@ def _question(body: Json) -> Question:
         choice=_choice(body),
         schema=config.get("responseJsonSchema", config.get("responseSchema")),
         thinks=config.get("thinkingConfig", {}).get("includeThoughts", False),
+        proofs=tuple(_proofs(body)),
     )
+
+
+def _proofs(body: Json) -> Iterator[str]:
+    for content in body["contents"]:
+        signatures = [part["thoughtSignature"] for part in content["parts"] if "thoughtSignature" in part]
+        yield from (signature for signature in signatures if signature != _UNSIGNED)
 
 
 def _tools(body: Json) -> Iterator[Tool]:

@@ -36,7 +36,7 @@ class Call(NamedTuple):
 
 class Question(NamedTuple):
     """``text`` is what the user said last, ``results`` what tools said after it. ``choice`` is ``auto``, ``none``,
-    ``any`` or the name of a tool behind ``=``."""
+    ``any`` or the name of a tool behind ``=``. ``proofs`` are the signatures and sealed thoughts that came back."""
 
     text: str
     results: tuple[str, ...] = ()
@@ -45,6 +45,7 @@ class Question(NamedTuple):
     is_parallel: bool = True
     schema: Json | None = None
     thinks: bool = False
+    proofs: tuple[str, ...] = ()
 
 
 class Said(NamedTuple):

@@ -16,7 +16,7 @@ class OpenAIVendor(Vendor):
     def __enter__(self) -> "OpenAIVendor":
         super().__enter__()
         self._numbers = itertools.count(1)
-        self._responses = Responses(self._numbers)
+        self._responses = Responses(self._numbers, self.hear)
         return self
 
     def answer(self, asked: Asked) -> Reply:
@@ -28,7 +28,7 @@ class OpenAIVendor(Vendor):
             ]
             return Reply({"object": "list", "data": listed})
         if path == "/chat/completions":
-            return openai_chat.complete(asked.body, self._numbers)
+            return openai_chat.complete(asked.body, self._numbers, self.hear)
         if path == "/responses":
             return self._responses.create(asked.body)
         if path == "/responses/input_tokens":

@@ -5,10 +5,10 @@ Source: platform.openai.com/docs/api-reference/chat (2026-11).
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from tests.kit.vendors.mind import Question, Said, Tool, pieces, say
+from tests.kit.vendors.mind import Question, Said, Tool, pieces
 from tests.kit.vendors.server import Json, Reply, require, require_known
 from tests.kit.vendors.words import data, names
 
@@ -30,9 +30,9 @@ _USAGE = {
 }
 
 
-def complete(body: Json, numbers: "itertools.count[int]") -> Reply:
+def complete(body: Json, numbers: "itertools.count[int]", hear: Callable[[Question], Said]) -> Reply:
     _check(body)
-    said = say(_question(body))
+    said = hear(_question(body))
     frame = {"id": f"chatcmpl-{next(numbers):04d}", "created": 1_790_000_000, "model": body["model"]}
     calls = [_call(call.tool, call.text, next(numbers)) for call in said.calls]
     if body.get("stream"):

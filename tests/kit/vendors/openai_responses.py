@@ -6,10 +6,10 @@ Source: platform.openai.com/docs/api-reference/responses (2026-11).
 import hashlib
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from tests.kit.vendors.mind import Question, Said, Tool, pieces, say
+from tests.kit.vendors.mind import Question, Said, Tool, pieces
 from tests.kit.vendors.openai_chat import check_strict
 from tests.kit.vendors.server import Json, Refusal, Reply, require, require_known
 from tests.kit.vendors.words import compact, names
@@ -65,7 +65,8 @@ def seal(thought: str) -> str:
 class Responses:
     """The endpoint, and the answers that it keeps."""
 
-    def __init__(self, numbers: "itertools.count[int]") -> None:
+    def __init__(self, numbers: "itertools.count[int]", hear: Callable[[Question], Said]) -> None:
+        self._hear = hear
         self._numbers = numbers
         self._kept: dict[str, tuple[Json, list[Json]]] = {}
 
@@ -75,8 +76,9 @@ class Responses:
         items = [*self._before(body.get("previous_response_id")), *given]
         _check(body, items)
         question = _question(body, items)
-        said = say(question)
+        said = self._hear(question)
         echoed = {name: body[name] for name in _DEFAULTS if body.get(name) is not None}
+        echoed["tools"] = [_echo(tool) for tool in body.get("tools") or ()]
         response: Json = {
             **_DEFAULTS,
             **echoed,
@@ -137,6 +139,10 @@ class Responses:
                 yield {"id": made("ctc"), "type": "custom_tool_call", **frame, "input": call.text}
             else:
                 yield {"id": made("fc"), "type": "function_call", **frame, "arguments": call.text}
+
+
+def _echo(tool: Json) -> Json:
+    return {"description": None, "strict": True, **tool} if tool["type"] == "function" else tool
 
 
 # --- streams ----------------------------------------------------------------------------------------------------------
@@ -218,6 +224,7 @@ def _question(body: Json, items: list[Json]) -> Question:
         is_parallel=body.get("parallel_tool_calls") is not False,
         schema=asked.get("schema"),
         thinks=bool(reasoning.get("summary") or reasoning.get("effort", "none") not in ("none", None)),
+        proofs=tuple(item["encrypted_content"] for item in items if item.get("encrypted_content")),
     )
 
 

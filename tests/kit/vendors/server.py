@@ -16,6 +16,8 @@ from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
+from tests.kit.vendors.mind import Question, Said, say
+
 Json = dict[str, Any]
 
 REFUSED = "The vendor refuses: "
@@ -62,6 +64,8 @@ class Vendor:
 
     def __enter__(self) -> "Vendor":
         self.asked: list[Asked] = []
+        self.questions: list[Question] = []
+        self.refusals: list[str] = []
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.vendor = self
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
@@ -76,7 +80,17 @@ class Vendor:
 
     def forget(self) -> None:
         """Begin a new record."""
-        self.asked = []
+        self.asked, self.questions, self.refusals = [], [], []
+
+    def hear(self, question: Question) -> Said:
+        """What the model says to it."""
+        self.questions.append(question)
+        return say(question)
+
+    @property
+    def question(self) -> Question:
+        """The last one."""
+        return self.questions[-1]
 
     @property
     def posted(self) -> list[Any]:
@@ -115,6 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             reply = vendor.answer(asked)
         except Refusal as refusal:
+            vendor.refusals.append(f"{asked.method} {asked.path}: {refusal}")
             reply = vendor.refuse(refusal)
         self._send(reply)
 

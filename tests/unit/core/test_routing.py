@@ -147,7 +147,7 @@ def test_impossible_ids_reach_nobody(requested: str) -> None:
 def test_without_instances_nothing_is_found() -> None:
     index = ModelIndex([])
     assert index.is_complete
-    assert index.listing() == []
+    assert index.listing() == ()
     assert index.find("m") is None
     with pytest.raises(ModelNotFound):
         index.resolve("m", CHAT)
@@ -167,6 +167,11 @@ def ids(*instances: Instance) -> list[str]:
 
 def test_every_model_is_listed_qualified_and_bare_where_the_bare_id_leads_to_it() -> None:
     assert ids(instance("a", "x", "m"), instance("b", "m", "y")) == ["x", "a/x", "m", "a/m", "b/m", "y", "b/y"]
+
+
+def test_the_list_is_made_once() -> None:
+    index = ModelIndex([instance("a", "m")])
+    assert index.listing() is index.listing()
 
 
 def test_an_id_that_its_provider_lists_twice_is_one_model() -> None:

@@ -23,6 +23,11 @@ def test_only_some_targets_are_measured_in_every_scenario_and_in_their_order() -
     assert (options.targets, options.scenarios) == (("relay", "sluice"), set(SCENARIOS))
 
 
+def test_the_translated_path_is_a_target_like_the_others() -> None:
+    assert parse_options(["--only", "sluice-translated,plain,sluice"]).targets == ("sluice", "sluice-translated")
+    assert TARGETS[-1] == "sluice-translated"
+
+
 @pytest.mark.parametrize("arguments", [["--only", "plane"], ["--rounds", "0"], ["--seconds", "0"], ["--seconds", "x"]])
 def test_what_makes_no_sense_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as refused:

@@ -28,6 +28,12 @@ ROUNDS = [
 ]
 TARGETS = ("direct", "relay", "sluice")
 
+BOTH_PATHS = [
+    {**before, "sluice-translated": {"plain_cpu_us": plain, "stream_cpu_us": stream}}
+    for before, plain, stream in zip(ROUNDS, (64.0, 89.0, 70.0), (24.5, 25.0, 23.5), strict=True)
+]
+ALL_TARGETS = (*TARGETS, "sluice-translated")
+
 
 # --- percentiles ----------------------------------------------------------------------------------------------------
 
@@ -156,6 +162,55 @@ def test_every_target_and_ratio_is_of_a_known_figure() -> None:
     assert {t.key for t in report.TARGETS if t.is_ratio} <= set(report.RATIOS)
 
 
+# --- translation ----------------------------------------------------------------------------------------------------
+
+
+def test_what_translating_costs_is_the_difference_to_the_byte_path_of_the_same_round() -> None:
+    costs = report.translation_costs(BOTH_PATHS)
+    assert set(costs) == set(report.TRANSLATION_LIMITS)
+    assert costs["plain_cpu_us"] == report.Spread(24.0, 20.0, 26.0)
+    assert costs["plain_cpu_us"].median != 70.0 - 50.0  # what the medians of each would give
+    assert costs["stream_cpu_us"] == report.Spread(8.5, 7.5, 8.5)
+
+
+def test_a_round_without_one_of_the_paths_says_nothing_of_the_cost() -> None:
+    rounds = [*BOTH_PATHS, {"sluice-translated": {"plain_cpu_us": 500.0}}, {"sluice": {"plain_cpu_us": 1.0}}]
+    assert report.translation_costs(rounds) == report.translation_costs(BOTH_PATHS)
+    assert report.translation_costs(ROUNDS) == {}
+
+
+def test_translating_is_compared_with_the_bare_relay_too() -> None:
+    assert report.compare(BOTH_PATHS, "sluice-translated")["plain_cpu_us"] == pytest.approx((3.2, 89 / 30, 3.5))
+
+
+def test_the_cost_of_translating_is_held_to_its_limits() -> None:
+    plain, stream = report.judge_translation(BOTH_PATHS)
+    assert plain == report.Verdict(
+        figure="translation, plain chat: CPU us/request",
+        limit="<= 25.0 us more",
+        measured="24.0 us more",
+        is_met=True,
+    )
+    assert (stream.limit, stream.measured, stream.is_met) == ("<= 8.00 us more", "8.50 us more", False)
+
+
+def test_a_cost_at_its_limit_is_met_and_one_not_measured_is_neither() -> None:
+    rounds = [{"sluice": {"plain_cpu_us": 40.0}, "sluice-translated": {"plain_cpu_us": 65.0}}]
+    assert [(v.measured, v.is_met) for v in report.judge_translation(rounds)] == [("25.0 us more", True), ("-", None)]
+
+
+@pytest.mark.parametrize(
+    ("targets", "count"),
+    [(("relay",), 0), (("relay", "sluice-translated"), 0), (TARGETS, len(report.TARGETS)), (ALL_TARGETS, 7)],
+)
+def test_only_who_took_part_is_judged(targets: tuple[str, ...], count: int) -> None:
+    assert len(report.judge_all(BOTH_PATHS, targets)) == count
+
+
+def test_every_limit_of_translation_is_of_a_known_figure() -> None:
+    assert set(report.TRANSLATION_LIMITS) <= set(report.FIGURES)
+
+
 # --- the page -------------------------------------------------------------------------------------------------------
 
 
@@ -182,6 +237,33 @@ def test_without_sluice_the_page_has_figures_only() -> None:
     assert page.startswith("medians")
     assert "sluice" not in page
     assert "60,000" in page
+
+
+def test_the_page_shows_what_translating_costs_beside_its_limit() -> None:
+    page = report.render_page(BOTH_PATHS, ALL_TARGETS, [])
+    table = page.partition("over the byte path")[2].partition("\n\n")[0]
+    lines = {line.split("  ")[0]: line.split() for line in table.splitlines()}
+    assert lines["plain chat: CPU us/request"][-4:] == ["24.0", "20.0", "26.0", "25.0"]
+    assert lines["streams: CPU us/chunk"][-4:] == ["8.50", "7.50", "8.50", "8.00"]
+    assert "Translating, over the bare relay" in page
+    assert "translation, streams: CPU us/chunk" in page
+
+
+def test_without_the_translated_target_the_page_does_not_mention_it() -> None:
+    assert "ranslat" not in report.render_page(ROUNDS, TARGETS, [])
+
+
+def test_the_json_has_the_cost_of_translating_with_its_limit() -> None:
+    whole = json.loads(json.dumps(report.as_json(BOTH_PATHS, ALL_TARGETS)))
+    assert whole["translation_over_byte_path"]["plain_cpu_us"] == {
+        "median": 24.0,
+        "low": 20.0,
+        "high": 26.0,
+        "limit": 25.0,
+    }
+    assert whole["ratios_to_bare_relay_translated"]["plain_cpu_us"]["median"] == pytest.approx(3.2)
+    assert [t["is_met"] for t in whole["targets"]][-2:] == [True, False]
+    assert report.as_json(ROUNDS, TARGETS)["translation_over_byte_path"] == {}
 
 
 def test_the_json_says_the_same_and_keeps_every_round() -> None:

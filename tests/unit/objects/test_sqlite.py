@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import aiosqlite
 import pytest
 
 from gateway.core.errors import BadRequest, GatewayError, Internal, StorageUnavailable
@@ -434,6 +435,43 @@ async def test_many_write_at_the_same_time(open_store: Open, count: int) -> None
     writes = [stores[n % 3].put(response(f"r{n}")) for n in range(count)]
     await asyncio.gather(*writes)
     assert sorted(await ids(stores[0])) == sorted(f"r{n}" for n in range(count))
+
+
+async def test_many_open_a_new_file_at_the_same_time(open_store: Open, tmp_path: Path) -> None:
+    for number in range(5):
+        stores = [open_store(tmp_path / f"new-{number}.db") for _ in range(8)]
+        await asyncio.gather(*(store.put(response(f"r{n}")) for n, store in enumerate(stores)))
+        assert sorted(await ids(stores[0])) == sorted(f"r{n}" for n in range(8))
+
+
+async def test_a_file_that_another_process_is_opening_is_tried_again(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, refusals = aiosqlite.Connection.execute_fetchall, 3
+
+    async def refuse_at_first(connection: aiosqlite.Connection, statement: str, *values: object) -> object:
+        nonlocal refusals
+        if "journal_mode" in statement and refusals:
+            refusals -= 1
+            busy = sqlite3.OperationalError("database is locked")
+            busy.sqlite_errorcode = sqlite3.SQLITE_BUSY
+            raise busy
+        return await run(connection, statement, *values)
+
+    monkeypatch.setattr(aiosqlite.Connection, "execute_fetchall", refuse_at_first)
+    await store.put(response())
+    assert refusals == 0
+
+
+async def test_a_new_file_that_stays_locked_is_waited_for_only_so_long(open_store: Open, tmp_path: Path) -> None:
+    path = tmp_path / "new.db"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StorageUnavailable) as refused:
+            await open_store(path, busy_timeout_s=0.05).put(response())
+        assert "database is locked" in (refused.value.detail or "")
+        db.execute("ROLLBACK")
+    await open_store(path).put(response())
 
 
 async def test_an_old_file_is_brought_up_to_date(

@@ -30,8 +30,8 @@ from gateway.core.types import (
 from providers import load
 from providers.contract import Summary
 from providers.openai_like.media import OPENAI_MEDIA, forwarded_surfaces
+from providers.openai_like.openai_families import EFFORTS, find_family, fit_effort, speaks_chat, speaks_responses
 from providers.openai_like.responses import counting_surface, prefers_responses, responses_surface
-from providers.openai_like.responses_families import EFFORTS, find_family, fit_effort, speaks_chat, speaks_responses
 
 OWN = DialectName.OPENAI_RESPONSES
 OTHER = DialectName.ANTHROPIC_MESSAGES

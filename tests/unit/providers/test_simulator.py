@@ -182,7 +182,14 @@ def test_any_json_gets_an_answer(body: Any) -> None:
 @given(st.binary(max_size=40))
 def test_any_bytes_get_an_answer(body: bytes) -> None:
     for capability in Capability:
-        assert simulate(capability, body).status == 400
+        assert simulate(capability, body).status == (400 if capability in PROVIDER.surfaces else 404)
+
+
+@pytest.mark.parametrize("capability", sorted(set(Capability) - set(PROVIDER.surfaces)))
+def test_an_endpoint_it_has_not_is_refused_like_a_providers(capability: Capability) -> None:
+    script = simulate(capability, b'{"model":"sim-small"}')
+    assert script.status == 404
+    assert error(script)["code"] == "unknown_url"
 
 
 @settings(max_examples=150)

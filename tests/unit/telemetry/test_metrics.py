@@ -25,6 +25,7 @@ GAUGES: dict[str, dict[tuple[str, ...], float]] = {
     "sluice_refused_connections": {("431",): 2},
     "sluice_slow_readers_cut": {(): 1},
     "sluice_upstream_connections": {("openai", "open"): 3, ("openai", "idle"): 2, ("openai", "waiting"): 0},
+    "sluice_objects_lost": {(): 2},
     "sluice_log_lines_dropped": {(): 0},
 }
 
