@@ -14,11 +14,15 @@ RUN /opt/sluice/bin/pip install --no-cache-dir --disable-pip-version-check --no-
 
 FROM python:3.13-slim
 LABEL org.opencontainers.image.title="Sluice" org.opencontainers.image.licenses="MIT"
-RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin sluice
+# What the gateway keeps for its clients lies in /app/data (storage.path is data/sluice.db). A new volume takes over its
+# owner; the group is root's, which is what platforms give that choose a user of their own.
+RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin sluice \
+ && install --directory --owner=10001 --group=0 --mode=0770 /app/data
 COPY --from=build /opt/sluice /opt/sluice
 ENV PATH=/opt/sluice/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001
-WORKDIR /tmp
+WORKDIR /app
+VOLUME /app/data
 EXPOSE 8080
 # http.client asks the port itself; other clients would obey http_proxy.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s \

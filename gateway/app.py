@@ -246,8 +246,12 @@ def _instances(settings: Settings) -> Iterator[ProviderInstance]:
             keys=chosen.all_keys,
             headers=tuple(chosen.headers.items()),
             configured_models=chosen.models,
-            base_path=parse_origin(chosen.base_url or provider.base_url).base_path if provider.base_url else "",
+            base_path=_base_path(chosen.base_url or provider.base_url),
         )
+
+
+def _base_path(base_url: str) -> str:
+    return parse_origin(base_url).base_path if base_url else ""
 
 
 def _upstream(provider: Provider, chosen: ProviderSettings, resolver: Resolver) -> Upstream:

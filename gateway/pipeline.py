@@ -90,7 +90,10 @@ class Pipeline:
             self._settle(call, record)
 
     def _spoken(self, call: Call, dialect: Dialect | None) -> Dialect:
-        """The dialect to tell an error in. Where the endpoint leaves it open, a header may give the client away."""
+        """The dialect to tell an error in. A path tells it even to a method that it does not have; where the endpoint
+        leaves it open, a header may give the client away."""
+        if dialect is None:
+            dialect = next((self._dialects[other.dialect] for other in find(call.path).methods.values()), None)
         if dialect is None or dialect is self._default:
             told = (name for header, name in self._telling_headers.items() if header in call.headers)
             return self._dialects[next(told, self._default.name)]

@@ -5,6 +5,7 @@ in a stream), and an observer watches the answer. Otherwise the core types stand
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -30,8 +31,8 @@ _MEDIA_TYPES = frozenset(
 
 
 class Plan(Struct):
-    """``extra_head`` are header lines of this request alone. ``encoder`` and ``translator`` are None on the way
-    through, where bytes are not translated. ``dropped`` names client fields that the provider has no place for."""
+    """``extra_head`` are header lines of this request alone. ``translator`` and ``new_encoder`` are None on the way
+    through, where bytes are not translated; ``encoder`` is the one of the attempt under way. ``dropped`` names client fields that the provider has no place for."""
 
     target: Target
     door: Door
@@ -40,6 +41,7 @@ class Plan(Struct):
     is_stream: bool
     strips_usage: bool = False
     translator: Translator[Any] | None = None
+    new_encoder: Callable[[], Encoder] | None = None
     encoder: Encoder | None = None
     dropped: tuple[str, ...] = ()
     # the answer is handed on as it comes, whatever it is
@@ -50,16 +52,19 @@ class Plan(Struct):
     def forget_request(self) -> None:
         """It will not be sent again."""
         self.extra_head = self.body = b""
+        self.new_encoder = None
 
     def request_head(self) -> bytes:
         """The head but for the length of ``body``. Every attempt asks anew: several keys take turns."""
         return self.door.head(self.is_stream, self.is_bound) + self.extra_head
 
     def flow(self) -> Flow:
-        """What a streamed answer passes through."""
-        if self.translator is not None and self.encoder is not None:
+        """What a streamed answer passes through; a new one for each attempt, since the one before may have said
+        something to its encoder that the client never saw."""
+        if self.translator is not None and self.new_encoder is not None:
             transducer = self.translator.transducer
             assert transducer is not None  # the conformance kit: a surface that streams has one
+            self.encoder = self.new_encoder()
             return Translation(transducer(), self.encoder)
         observer = self.door.surface.observer
         if self.is_passed:
@@ -69,9 +74,10 @@ class Plan(Struct):
 
     def read_plain(self, body: bytes) -> tuple[bytes, Summary]:
         """The whole answer ``body`` of the provider as the client reads it. Raises ``UpstreamError``."""
-        if self.translator is not None and self.encoder is not None:
+        if self.translator is not None and self.new_encoder is not None:
             events = self.translator.read_answer(body)
             summary = _summarise(events, self.target.instance)
+            self.encoder = self.new_encoder()
             return (self.encoder.stream if self.is_stream else self.encoder.body)(events), summary
         try:
             read_summary = self.door.surface.read_summary
@@ -86,9 +92,9 @@ class Plan(Struct):
         """Of the client's answer; ``given`` is the provider's."""
         if self.is_passed:
             return given if is_header_value(given.decode("latin-1")) else b"application/octet-stream"
-        if self.encoder is None and given in _MEDIA_TYPES:
+        if self.translator is None and given in _MEDIA_TYPES:
             return given
-        if self.encoder is None:
+        if self.translator is None:
             # spelled anew: a header of the provider's making may hold anything
             return b"text/event-stream" if given.lower().startswith(b"text/event-stream") else b"application/json"
         return b"text/event-stream" if self.is_stream else b"application/json"
@@ -115,7 +121,7 @@ def make_plan(
     if envelope.model != target.model:
         body = dialect.with_model(body, envelope, target.model)
     dropped: tuple[str, ...] = ()
-    if dialect.without_foreign_thought is not None:
+    if surface.is_strict and dialect.without_foreign_thought is not None:
         own = dialect.without_foreign_thought(body)
         if own is not body:
             body, dropped = own, ("reasoning_content",)
@@ -150,9 +156,9 @@ def _translated(
     extra_head += "".join(f"{name}: {value}\r\n" for name, value in wire.headers).encode("latin-1")
     if dialect.prepare is not None:
         dialect.prepare(request, envelope, new_id())
-    encoder = dialect.encoder(request, int(now))
+    new_encoder = partial(dialect.encoder, request, int(now))
     is_stream = envelope.stream is True and translator.transducer is not None
-    return Plan(target, door, extra_head, wire.body, is_stream, False, translator, encoder, wire.dropped)
+    return Plan(target, door, extra_head, wire.body, is_stream, False, translator, new_encoder, dropped=wire.dropped)
 
 
 def _forwarded(door: Door, headers: HeaderMap) -> bytes:

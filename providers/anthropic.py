@@ -112,6 +112,7 @@ PROVIDER = Provider(
             Surface(
                 path="/messages",
                 dialect=DialectName.ANTHROPIC_MESSAGES,
+                is_strict=True,
                 translator=Translator(to_wire, read_answer, MessagesTransducer),
                 observer=MessagesStreamObserver,
                 read_summary=read_messages_summary,
@@ -123,6 +124,7 @@ PROVIDER = Provider(
             Surface(
                 path="/messages/count_tokens",
                 dialect=DialectName.ANTHROPIC_COUNTING,
+                is_strict=True,
                 translator=Translator(count_to_wire, read_counting),
                 read_summary=read_counting_summary,
                 forwarded_headers=_FORWARDED,

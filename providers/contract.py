@@ -132,6 +132,8 @@ class Surface(Struct, frozen=True, kw_only=True):
     # models that this surface does not know; None: it knows all
     serves: Callable[[str], bool] | None = None
     suits: Callable[[ChatRequest, str], bool] | None = None
+    # does it refuse what it does not know, such as another vendor's proofs of thought?
+    is_strict: bool = False
     # must a stream be asked for its usage with ``stream_options.include_usage``?
     asks_stream_usage: bool = False
     # request headers of a client of the same dialect that go up unchanged (lower case), by name and by how they begin;

@@ -15,7 +15,9 @@ PROVIDER = Provider(
     surfaces={
         Capability.CHAT: (
             responses_surface("openai"),
-            openai_like.chat_surface(openai_like.ChatOptions(title="OpenAI"), CHAT_HEADERS, speaks_chat),
+            openai_like.chat_surface(
+                openai_like.ChatOptions(title="OpenAI"), CHAT_HEADERS, speaks_chat, is_strict=True
+            ),
         ),
         Capability.COUNT_TOKENS: (counting_surface("openai"),),
         Capability.EMBEDDINGS: (openai_like.embeddings_surface(),),

@@ -7,6 +7,9 @@ from hypothesis import settings
 
 from tests.kit.upstream import ScriptedUpstream
 
+# Client software, which ``make test-clients`` runs in environments of its own.
+collect_ignore = ["client_suite"]
+
 # A slow or busy machine is no failure: no test here asserts a duration, and hypothesis need not either.
 settings.register_profile("sluice", deadline=None)
 settings.load_profile("sluice")

@@ -6,7 +6,6 @@ and pages are those of a middle size. An estimate is only ever told as one.
 """
 
 import base64
-import binascii
 
 from gateway.core.types import (
     Audio,
@@ -90,6 +89,6 @@ def _of_file(file: File) -> int:
     if (file.media_type or "").startswith("text/"):
         try:
             return estimate_text(base64.b64decode(file.data).decode("utf-8", "replace"))
-        except binascii.Error:
+        except ValueError:  # no base64: whoever answers will say so
             return len(file.data) // _ASCII_CHARS_PER_TOKEN
     return len(file.data) * 3 // 4 // _BYTES_PER_DOCUMENT_TOKEN

@@ -132,24 +132,24 @@ def _read_block(block: bytes) -> SseEvent | None:
 class WholeEvents:
     """Cuts a stream behind whole events and changes no byte, so that what is forwarded never ends in half an event.
 
-    ``overflowed`` turns true when the beginning of an event exceeds ``MAX_SSE_EVENT_BYTES``; it and all that follows is
-    left out.
+    ``held`` is the beginning of an event. ``overflowed`` turns true when it exceeds ``MAX_SSE_EVENT_BYTES``; it and all
+    that follows is left out.
     """
 
-    __slots__ = ("_held", "overflowed")
+    __slots__ = ("held", "overflowed")
 
     def __init__(self) -> None:
-        self._held = bytearray()  # the beginning of an event
+        self.held = bytearray()
         self.overflowed = False
 
     def feed(self, data: bytes) -> bytes:
         """What was held and ``data``, up to the end of the last event. What was held before is not searched again, so
         that a long event in many small pieces costs linear time."""
-        if not self._held and data.endswith(b"\n\n") and not self.overflowed:
+        if not self.held and data.endswith(b"\n\n") and not self.overflowed:
             return data
         if self.overflowed:
             return b""
-        held = self._held
+        held = self.held
         seam = bytes(held[-2:])  # an empty line and the line end before it have at most three bytes
         end = _last_event_end(seam + data)
         whole = b""
@@ -166,7 +166,7 @@ class WholeEvents:
     def finish(self) -> tuple[bytes, bytes]:
         """The stream ended: what is still whole, and the event that broke off. The empty lines before an event always
         count as whole: where reads are cut must not decide whose they are."""
-        rest, self._held = bytes(self._held), bytearray()
+        rest, self.held = bytes(self.held), bytearray()
         # only a last CR was not known to be a line end
         is_whole = rest.endswith((b"\r\r", b"\n\r"))
         end = len(rest) if is_whole else len(rest) - len(rest.lstrip(b"\r\n"))

@@ -39,4 +39,5 @@ COUNTING = Dialect(
     error_event=error_event,
     decode=decode_counting,
     encoder=_counting_encoder,
+    without_foreign_thought=without_foreign_blocks,
 )

@@ -101,7 +101,7 @@ def _decode(body: bytes, *, is_counting: bool) -> ChatRequest:
 
 
 def _read_request(fields: Fields, *, is_counting: bool) -> ChatRequest:
-    _refuse_thread(fields)
+    _refuse(fields)
     thinking = take_nested(fields, "thinking", as_object, partial(_read_thinking, fields)) or _Thinking()
     output = take_nested(fields, "output_config", as_object, partial(_read_output, fields, thinking)) or _Output()
     tools, hosted_tools = read_tools(fields)
@@ -128,9 +128,14 @@ def _read_request(fields: Fields, *, is_counting: bool) -> ChatRequest:
     )
 
 
-def _refuse_thread(fields: Fields) -> None:
-    if "thread" in rest(fields):
+def _refuse(fields: Fields) -> None:
+    """What nobody else has, and what answers of this dialect have no place for."""
+    given = rest(fields)
+    if "thread" in given:
         raise FieldError("is kept by Anthropic alone; send the whole conversation", "thread", is_unsupported=True)
+    for name, nothing in (("logprobs", b"false"), ("top_logprobs", b"0")):
+        if name in given and bytes(given[name]) != nothing:
+            raise FieldError("is no field of this API; a message tells no probabilities", name, is_unsupported=True)
 
 
 def _read_metadata(fields: Fields, metadata: Fields) -> str | None:

@@ -17,6 +17,9 @@ Members = dict[str, Raw]
 
 # Every sealed proof is a whole string that begins with its origin.
 _MARKS = tuple(f'"{origin.value}{end}'.encode() for origin in DialectName for end in (":", ".redacted:"))
+# What only this gateway (and others of its kind) writes into a message; the text of thought stands beside it.
+_OWN_MEMBERS = ("thinking_blocks", "provider_content")
+_MEMBER_MARKS = tuple(f'"{name}"'.encode() for name in _OWN_MEMBERS)
 
 _write = msgspec.json.Encoder().encode
 _read_members = msgspec.json.Decoder(Members).decode
@@ -29,14 +32,25 @@ def without_foreign_blocks(body: bytes) -> bytes:
     return _cleaned(body, "messages", _clean_message)
 
 
+def without_foreign_members(body: bytes) -> bytes:
+    """An OpenAI chat request without what this gateway adds to the messages of other vendors' models: their thought as
+    blocks, its text, the work of their tools. OpenAI refuses members that it does not know."""
+    if not any(mark in body for mark in _MEMBER_MARKS):
+        return body
+    return _rewritten(body, "messages", _bare_message)
+
+
 def without_foreign_items(body: bytes) -> bytes:
     """An OpenAI responses request without such reasoning items."""
     return _cleaned(body, "input", _clean_item)
 
 
 def _cleaned(body: bytes, member: str, clean: Callable[[Raw], Raw | None]) -> bytes:
-    if not any(mark in body for mark in _MARKS):
-        return body
+    return _rewritten(body, member, clean) if any(mark in body for mark in _MARKS) else body
+
+
+def _rewritten(body: bytes, member: str, clean: Callable[[Raw], Raw | None]) -> bytes:
+    """``body`` with every element of a list cleaned, or taken out for None; the same ``bytes`` if nothing changes."""
     try:
         members = _read_members(body)
         old = _read_list(members[member])
@@ -49,10 +63,22 @@ def _cleaned(body: bytes, member: str, clean: Callable[[Raw], Raw | None]) -> by
         return body  # no list there: the vendor will say so
 
 
+def _bare_message(message: Raw) -> Raw | None:
+    if not any(mark in bytes(message) for mark in _MEMBER_MARKS):
+        return message
+    members = _read_members(message)
+    if not any(name in members for name in _OWN_MEMBERS):
+        return message
+    bare = {name: value for name, value in members.items() if name not in (*_OWN_MEMBERS, "reasoning_content")}
+    return Raw(_write(bare))
+
+
 def _clean_message(message: Raw) -> Raw | None:
     if not any(mark in bytes(message) for mark in _MARKS):
         return message
     members = _read_members(message)
+    if not bytes(members["content"]).startswith(b"["):
+        return message  # a text that only begins like a proof
     content = _read_list(members["content"])
     own = [block for block in content if not _is_foreign(block, ("signature", "data"), DialectName.ANTHROPIC_MESSAGES)]
     if len(own) == len(content):

@@ -2,6 +2,7 @@
 
 from gateway.core.types import ChatRequest, DialectName
 from gateway.dialects.contract import Dialect
+from gateway.dialects.foreign_thought import without_foreign_members
 from gateway.dialects.openai_chat_answer import ChatEncoder
 from gateway.dialects.openai_chat_request import decode, read_envelope
 from gateway.dialects.openai_errors import error_body, error_event
@@ -17,5 +18,6 @@ DIALECT = Dialect(
     error_body=error_body,
     error_event=error_event,
     decode=decode,
+    without_foreign_thought=without_foreign_members,
     encoder=_encoder,
 )

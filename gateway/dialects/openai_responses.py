@@ -76,4 +76,5 @@ COUNTING = Dialect(
     error_event=error_event,
     decode=decode,
     encoder=_counting_encoder,
+    without_foreign_thought=without_foreign_items,
 )

@@ -3,8 +3,8 @@
 Source: OpenAI API reference, "The response object" and "Streaming events" of the Responses API (2026-11); the order of
 members is OpenAI's. A response object repeats what its request asked for, with OpenAI's defaults for what it left open.
 
-Content without a noun of its own is told where this API has a place for it: citations at the text. The rest (pieces of
-provider-side tools) is left out.
+Content without a noun of its own is told where this API has a place for it: citations at the text, and probabilities of
+its tokens once it is whole. The rest (pieces of provider-side tools) is left out.
 """
 
 import re
@@ -33,6 +33,7 @@ from gateway.core.types import (
     Vector,
 )
 from gateway.dialects.fields import Fields, rest
+from gateway.dialects.one_line import on_one_line
 from gateway.dialects.openai_responses_output import (
     CallItem,
     EventLog,
@@ -41,7 +42,6 @@ from gateway.dialects.openai_responses_output import (
     MessageItem,
     OutputItem,
     ReasoningItem,
-    on_one_line,
     open_call,
 )
 from gateway.dialects.openai_responses_request import ResponsesRequest
@@ -137,8 +137,13 @@ class ResponsesEncoder:
             self._check_size()
 
     def _write_content(self, event: ContentDelta) -> None:
-        if event.field == "annotations" and not event.choice:
+        if event.choice:
+            return
+        if event.field == "annotations":
             self._message().add_annotation(event.value)
+            self._check_size()
+        elif event.field == "logprobs" and isinstance(self._open, MessageItem):
+            self._open.add_probability(event.value)
             self._check_size()
 
     def _write_reasoning(self, event: ReasoningDelta) -> None:

@@ -13,6 +13,7 @@ from msgspec import Raw
 
 from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.types import DialectName, ReasoningDelta, Tool, ToolCallDelta
+from gateway.dialects.one_line import on_one_line
 from gateway.dialects.openai_responses_tools import FREEFORM_PARAMETER, flat_name
 from gateway.dialects.signatures import Proof, seal
 
@@ -23,14 +24,8 @@ _read_members = msgspec.json.Decoder(dict[str, Raw]).decode
 _read_whole = msgspec.json.Decoder(int).decode
 _read_freeform = msgspec.json.Decoder(dict[str, str]).decode
 
-_NO_LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")
 _TAIL = b',"sequence_number":'
 _TEXT_TAIL = b',"logprobs":[]' + _TAIL
-
-
-def on_one_line(value: Raw) -> Raw:
-    """White space may stand between the tokens of raw JSON, but a line end would cut a server-sent event."""
-    return Raw(bytes(value).translate(_NO_LINE_ENDS))
 
 
 class EventLog:
@@ -130,6 +125,11 @@ class MessageItem(OutputItem):
             part = self._open_text()
         part.annotate(value)
 
+    def add_probability(self, value: Raw) -> None:
+        """Of a token of the text under way; what belongs to no text is left out."""
+        if type(self._part) is _TextPart:
+            self._part.measure(value)
+
     def close(self, status: str) -> None:
         if self._part is None:
             self._open_text()
@@ -152,12 +152,13 @@ class MessageItem(OutputItem):
 
 
 class _TextPart:
-    __slots__ = ("_annotations", "_log", "_place", "_start", "delta_head", "pieces")
+    __slots__ = ("_annotations", "_log", "_place", "_probabilities", "_start", "delta_head", "pieces")
 
     def __init__(self, item: MessageItem, index: int) -> None:
         self._log = item.log
         self._place = {**item.place, "content_index": index}
         self._annotations: list[Json] = []
+        self._probabilities: list[Raw] = []
         self._start = item.log.told_text
         self.pieces: list[str] = []
         self.delta_head = _delta_head("response.output_text.delta", self._place)
@@ -172,16 +173,21 @@ class _TextPart:
         self._log.size += len(bytes(value))
         self._log.tell("response.output_text.annotation.added", {**place, "annotation": annotation})
 
+    def measure(self, value: Raw) -> None:
+        self._probabilities.append(on_one_line(value))
+        self._log.size += len(value)
+
     def close(self) -> Json:
         text = "".join(self.pieces)
         self._log.told_text += len(text)
         part = self._part(text)
-        self._log.tell("response.output_text.done", {**self._place, "text": text, "logprobs": []})
+        self._log.tell("response.output_text.done", {**self._place, "text": text, "logprobs": self._probabilities})
         self._log.tell("response.content_part.done", {**self._place, "part": part})
         return part
 
     def _part(self, text: str) -> Json:
-        return {"type": "output_text", "annotations": self._annotations, "logprobs": [], "text": text}
+        members = {"annotations": self._annotations, "logprobs": self._probabilities}
+        return {"type": "output_text", **members, "text": text}
 
 
 class _RefusalPart:

@@ -166,9 +166,11 @@ _CHECKED: Mapping[str, Decode[Any]] = {
     "prompt_cache_key": as_text,
     "safety_identifier": as_text,
     "service_tier": as_text,
-    "top_logprobs": _as_natural,
 }
 _STATEFUL = ("previous_response_id", "conversation")
+# values of ``include`` that are seen to for every provider
+_LIKELY = "message.output_text.logprobs"
+_ENCRYPTED = "reasoning.encrypted_content"
 _NO_STATE = "names an earlier answer or conversation that could not be looked up; send the whole input instead"
 
 
@@ -229,10 +231,15 @@ def _take_own(fields: Fields) -> None:
     take(fields, "store", as_flag)
     # padding against traffic analysis is all that it asks for; no event of ours has any, which both values allow
     take(fields, "stream_options", as_object)
-    if "message.output_text.logprobs" in (take(fields, "include", _as_words) or ()):
-        raise FieldError(
-            "cannot have message.output_text.logprobs: they are not translated", "include", is_unsupported=True
-        )
+    likely = take(fields, "top_logprobs", _as_natural)
+    included = take(fields, "include", _as_words) or []
+    # without being included they would not be told
+    if _LIKELY in included:
+        fields["logprobs"] = raw_json(True)
+        if likely is not None:
+            fields["top_logprobs"] = raw_json(likely)
+    if others := [word for word in included if word not in (_LIKELY, _ENCRYPTED)]:
+        fields["include"] = raw_json(others)
     truncation = take(fields, "truncation", as_text)
     if truncation not in (None, "auto", "disabled"):
         raise FieldError(f"must be auto or disabled, not {shown(truncation)}", "truncation")

@@ -8,7 +8,8 @@ import asyncio
 import contextlib
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
+from io import BufferedReader
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, TypeVar
@@ -43,11 +44,16 @@ class FileContents:
         path = self._known(file_id)
         return (await _on_disk(path.stat)).st_size
 
-    async def read(self, file_id: str, *, chunk_bytes: int = READ_BYTES) -> AsyncIterator[bytes]:
+    async def read(self, file_id: str, *, chunk_bytes: int = READ_BYTES) -> AsyncGenerator[bytes, None]:
         """Piece by piece. Raises ``NotFound`` before the first, and ``StorageUnavailable``. A file that is deleted
-        meanwhile is read to its end."""
+        meanwhile is read to its end; whoever does not read to the end closes the generator."""
         path = self._known(file_id)
-        file = await _on_disk(lambda: path.open("rb"))
+        opening = asyncio.ensure_future(_on_disk(lambda: path.open("rb")))
+        try:
+            file = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_opened)
+            raise
         try:
             while chunk := await _on_disk(lambda: file.read(chunk_bytes)):
                 yield chunk
@@ -126,6 +132,12 @@ class FileWriter:
         if self._file is not None and not self._file.closed:
             file = self._file
             await asyncio.shield(_on_disk(lambda: _abandon(file, self._part)))
+
+
+def _close_opened(opening: "asyncio.Future[BufferedReader]") -> None:
+    """Nobody waits for the file any more."""
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
 
 
 async def _on_disk(act: Callable[[], T]) -> T:

@@ -18,8 +18,9 @@ from gateway.objects.pending import PendingWrites
 # The row of an object that is gone stays for this long, without its body, so that a client that deletes page by page
 # can ask for what comes after the last one it has deleted.
 GRAVE_S = 3600.0
-# In another process a response may just be on its way to the disk when a client already builds on it.
-SECOND_LOOK_S = 0.05
+# In another process a response may just be on its way to the disk when a client already builds on it: what is not there
+# is looked for again after these pauses. That takes milliseconds, but not on a machine that is busy with other things.
+LOOK_AGAIN_S = (0.02, 0.05, 0.1, 0.25, 0.5)
 
 _ENDS = {"asc": -1, "desc": 2**63 - 1}
 
@@ -61,9 +62,12 @@ class SqliteStore:
         if pending is not None:
             return pending if pending.owner == owner else None
         found = await self._find(object_id, owner)
-        if found is None and self._is_shared and is_path_segment(object_id):
-            await asyncio.sleep(SECOND_LOOK_S)
-            found = await self._find(object_id, owner)
+        if self._is_shared and is_path_segment(object_id):
+            for pause_s in LOOK_AGAIN_S:
+                if found is not None:
+                    break
+                await asyncio.sleep(pause_s)
+                found = await self._find(object_id, owner)
         return found
 
     async def _find(self, object_id: str, owner: str) -> StoredObject | None:

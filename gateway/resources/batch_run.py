@@ -5,7 +5,8 @@ What is done is kept line by line. So a run may end anywhere, and the next one g
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from time import time
 from typing import Literal
 
@@ -109,10 +110,11 @@ class BatchRun:
         else:
             await self._save(start(self._batch, reader.total, now))
 
-    async def _requests(self, reader: BatchReader) -> AsyncIterator[BatchRequest]:
-        async for chunk in self._files.read(self._batch.input_file_id):
-            for request in reader.feed(chunk):
-                yield request
+    async def _requests(self, reader: BatchReader) -> AsyncGenerator[BatchRequest, None]:
+        async with aclosing(self._files.read(self._batch.input_file_id)) as chunks:
+            async for chunk in chunks:
+                for request in reader.feed(chunk):
+                    yield request
         for request in reader.finish():
             yield request
 
@@ -143,29 +145,31 @@ class BatchRun:
         """Every request that has no result yet, so many at once."""
         under_way: set[asyncio.Task[None]] = set()
         try:
-            async for request in self._requests(BatchReader(self._batch.endpoint)):
-                if request.custom_id in self._done:
-                    continue
-                if self._batch.is_overdue(int(time())):
-                    break
-                under_way.add(asyncio.create_task(self._do(request)))
-                while len(under_way) >= self._concurrency:
-                    under_way = await self._some_done(under_way)
-            while under_way and not self._batch.is_overdue(int(time())):
-                under_way = await self._some_done(under_way)
+            async with aclosing(self._requests(BatchReader(self._batch.endpoint))) as requests:
+                async for request in requests:
+                    if request.custom_id in self._done:
+                        continue
+                    if self._batch.is_overdue(int(time())):
+                        break
+                    under_way.add(asyncio.create_task(self._do(request)))
+                    await self._until_fewer(under_way, self._concurrency)
+            await self._until_fewer(under_way, 1)
         finally:
             for task in under_way:
                 task.cancel()
             await asyncio.gather(*under_way, return_exceptions=True)
         await self._tell()
 
-    async def _some_done(self, under_way: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
-        done, waiting = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED, timeout=TELL_S)
-        for task in done:
-            task.result()
-        if time() - self._told_at > TELL_S:
-            await self._tell()
-        return waiting
+    async def _until_fewer(self, under_way: set[asyncio.Task[None]], limit: int) -> None:
+        """Until fewer than ``limit`` are under way, or it is too late for all of them."""
+        while len(under_way) >= limit and not self._batch.is_overdue(int(time())):
+            done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED, timeout=TELL_S)
+            under_way -= done
+            failures = [failure for task in done if (failure := task.exception()) is not None]
+            if failures:
+                raise failures[0]
+            if time() - self._told_at > TELL_S:
+                await self._tell()
 
     async def _do(self, request: BatchRequest) -> None:
         line = await self._ask(request, self._found.owner)
@@ -206,7 +210,7 @@ class BatchRun:
             batch = count(batch, self._completed, self._failed)
         await self._save(end(batch, status, int(time()), output, errors))
 
-    async def _lines(self, is_completed: bool, unasked: tuple[str, str] | None) -> AsyncIterator[bytes]:
+    async def _lines(self, is_completed: bool, unasked: tuple[str, str] | None) -> AsyncGenerator[bytes, None]:
         async for item in self._results():
             result = read_result(item.body)
             if result is not None and result.is_completed is is_completed:
@@ -214,6 +218,6 @@ class BatchRun:
         if unasked is None:
             return
         with contextlib.suppress(NotFound):
-            async for request in self._requests(BatchReader(self._batch.endpoint)):
+            async for request in self._requests(BatchReader(self._batch.endpoint)):  # read to its end
                 if request.custom_id not in self._done:
                     yield error_line(f"batch_req_{self._new_id()}", request.custom_id, *unasked)

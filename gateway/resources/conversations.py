@@ -20,6 +20,7 @@ from gateway.core.types import Capability
 from gateway.dialects.openai_responses_state import DEFAULT_PAGE_ITEMS, MAX_PAGE_ITEMS, as_listed
 from gateway.objects.contract import ObjectStore, StoredItem, StoredObject
 from gateway.request import Reply, Request
+from gateway.resources.additions import Additions
 from gateway.resources.paging import list_body, read_page
 from gateway.resources.places import Places
 from gateway.targets import ProviderInstance
@@ -56,9 +57,15 @@ class Conversations:
     """``new_id`` gives a random word each time it is called."""
 
     def __init__(
-        self, store: ObjectStore, places: Places, instances: Sequence[ProviderInstance], new_id: Callable[[], str]
+        self,
+        store: ObjectStore,
+        places: Places,
+        instances: Sequence[ProviderInstance],
+        additions: Additions,
+        new_id: Callable[[], str],
     ) -> None:
         self._store = store
+        self._additions = additions
         self._places = places
         self._instances = instances
         self._new_id = new_id
@@ -121,6 +128,7 @@ class Conversations:
         if native := self._native(request):
             return await self._ask(request, native[0], "GET", native[1], "items")
         page = read_page(request.query(), limit=DEFAULT_PAGE_ITEMS, most=MAX_PAGE_ITEMS)
+        await self._additions.wait(request.argument())
         items = await self._store.list_items(
             request.argument(), request.principal.name, after=page.after, limit=page.limit + 1, order=page.order
         )
@@ -132,6 +140,7 @@ class Conversations:
         item_id = request.argument(1)
         if native := self._native(request):
             return await self._ask(request, native[0], "GET", native[1], "items", item_id)
+        await self._additions.wait(request.argument())
         item = await self._store.get_item(request.argument(), request.principal.name, item_id)
         if item is None:
             raise NotFound("There is no such item in this conversation.")
@@ -169,6 +178,7 @@ class Conversations:
         return Reply(200, answer if has_items else self._places.seal(request, instance, answer))
 
     async def _find(self, request: Request) -> StoredObject:
+        await self._additions.wait(request.argument())
         found = await self._store.get(request.argument(), request.principal.name)
         if found is None or found.kind != "conversation":
             raise _unknown()

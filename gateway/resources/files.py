@@ -5,12 +5,14 @@ An upload to a provider is streamed through: not a byte of it is kept here.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from time import monotonic, time
 
 import msgspec
 from msgspec import Raw, Struct
 
+from gateway.call import Call
 from gateway.core.errors import BadRequest, GatewayError, NotFound, TooLarge, UpstreamError, UpstreamRefused
 from gateway.core.limits import MAX_LISTED_OBJECTS
 from gateway.core.multipart import boundary_of
@@ -141,11 +143,11 @@ class Files:
         return Reply(200, _write(shown))
 
     async def write(
-        self, owner: str, filename: str, content: AsyncIterator[bytes], ttl_s: int | None = None
+        self, owner: str, filename: str, content: AsyncGenerator[bytes, None], ttl_s: int | None = None
     ) -> str | None:
         """A file that the gateway makes itself, for a batch; its id, or None when there is no content."""
         file_id = f"file-{self._new_id()}"
-        async with self._contents.create(file_id) as writer:
+        async with aclosing(content), self._contents.create(file_id) as writer:
             async for piece in content:
                 await writer.write(piece)
             if not writer.size:
@@ -172,7 +174,7 @@ class Files:
                 await self._contents.delete(shown.id)
             raise
 
-    def read(self, file_id: str) -> AsyncIterator[bytes]:
+    def read(self, file_id: str) -> AsyncGenerator[bytes, None]:
         """The content of a file that the gateway keeps. Raises ``NotFound``."""
         return self._contents.read(file_id)
 
@@ -229,7 +231,11 @@ class Files:
             return None
         found = await self.find(request.argument(), request.principal.name)
         size = await self._contents.size(found.id)
-        await _stream(request, size, self._contents.read(found.id))
+        head = b"Content-Type: application/octet-stream\r\nX-Content-Type-Options: nosniff\r\n"
+        request.call.start(200, head + PRIVATE + request_id_line(request.record), length=size)
+        if request.call.method != "HEAD":
+            await _stream(request.call, self._contents.read(found.id))
+        request.call.end()
         return None
 
     async def find(self, file_id: str, owner: str) -> StoredObject:
@@ -270,19 +276,13 @@ class _Tap:
         await self._is_open.wait()
 
 
-async def _stream(request: Request, size: int, chunks: AsyncIterator[bytes]) -> None:
-    call = request.call
+async def _stream(call: Call, chunks: AsyncGenerator[bytes, None]) -> None:
     tap = _Tap()
-    is_wanted = call.method != "HEAD"
-    head = b"Content-Type: application/octet-stream\r\nX-Content-Type-Options: nosniff\r\n"
-    call.start(200, head + PRIVATE + request_id_line(request.record), length=size)
     call.attach(tap)
     try:
-        async for chunk in chunks:
-            if not is_wanted:
-                break
-            call.write(chunk)
-            await tap.wait()
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                call.write(chunk)
+                await tap.wait()
     finally:
         call.attach(None)
-    call.end()

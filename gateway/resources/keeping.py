@@ -15,6 +15,7 @@ from gateway.endpoints import Action
 from gateway.objects.files import FileContents
 from gateway.objects.sqlite import SqliteStore
 from gateway.request import Reply, Request, new_id
+from gateway.resources.additions import Additions
 from gateway.resources.batch_runner import Answer, BatchRunner
 from gateway.resources.batches import Batches
 from gateway.resources.conversations import Conversations
@@ -51,8 +52,11 @@ class Keeping:
         self._contents = FileContents(self._path.parent / "files", max_bytes=storage.max_file)
         self._batches = batches
         places = Places(targets, sealer)
-        self.responses = StoredResponses(self._store, places, targets, log, storage.ttl, self._note_lost)
-        self._conversations = Conversations(self._store, places, tuple(targets.instances.values()), new_id)
+        self._additions = Additions(log, is_shared=is_shared)
+        self.responses = StoredResponses(self._store, places, targets, self._additions, storage.ttl, self._note_lost)
+        self._conversations = Conversations(
+            self._store, places, tuple(targets.instances.values()), self._additions, new_id
+        )
         self._files = Files(
             self._store, self._contents, places, storage.max_file + _FORM_BYTES, new_id, self._note_lost
         )
@@ -108,7 +112,7 @@ class Keeping:
             await asyncio.gather(self._tidying, return_exceptions=True)
         if self._runner is not None:
             await self._runner.stop()
-        await self.responses.settle()
+        await self._additions.settle()
         with contextlib.suppress(GatewayError):
             await self._store.close()
 

@@ -8,9 +8,8 @@ import asyncio
 from collections.abc import Callable, Iterator
 from time import monotonic
 
-from multidict import CIMultiDictProxy
-
 from gateway.core.auth import CREDENTIAL_HEADERS
+from gateway.core.edge import HeaderMap
 from gateway.core.errors import BadRequest, NotFound, UpstreamError
 from gateway.core.limits import MAX_REQUEST_ID_CHARS
 from gateway.core.names import is_header_value, is_instance_name, is_plain_path
@@ -123,7 +122,7 @@ def _note_end(instance: ProviderInstance, relay: PassRelay, record: Record) -> N
         instance.count("ok" if relay.status < 400 else f"status_{relay.status}")
 
 
-def _request_head(instance: ProviderInstance, method: str, path: str, headers: CIMultiDictProxy[str]) -> bytes:
+def _request_head(instance: ProviderInstance, method: str, path: str, headers: HeaderMap) -> bytes:
     """``ValueError`` when anything in it could break the framing."""
     passed = list(_passed_headers(headers))
     names = {name.lower() for name, _ in passed}
@@ -132,7 +131,7 @@ def _request_head(instance: ProviderInstance, method: str, path: str, headers: C
     return instance.upstream.request_head(method, path, [*credentials, *static, *passed])
 
 
-def _passed_headers(headers: CIMultiDictProxy[str]) -> Iterator[Header]:
+def _passed_headers(headers: HeaderMap) -> Iterator[Header]:
     """The client's headers that are meant for whoever answers."""
     named = {word.strip().lower() for value in headers.getall("Connection", ()) for word in value.split(",")}
     for name, value in headers.items():

@@ -4,8 +4,7 @@ A provider that keeps responses keeps its own; the gateway remembers only whose 
 each with the items it was asked, so that a later request can be given the whole conversation.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from time import time
 
@@ -13,7 +12,14 @@ import msgspec
 from msgspec import Raw, Struct
 
 from gateway.continuity import Thread
-from gateway.core.errors import BadRequest, GatewayError, NotFound, PreviousResponseNotFound, UpstreamBroken, place_of
+from gateway.core.errors import (
+    BadRequest,
+    GatewayError,
+    NotFound,
+    PreviousResponseNotFound,
+    UpstreamBroken,
+    UpstreamRefused,
+)
 from gateway.core.limits import MAX_RESPONSE_CHAIN, MAX_RESUMED_BYTES, MAX_SMALL_BODY_BYTES
 from gateway.core.names import is_path_segment
 from gateway.core.types import Capability
@@ -29,19 +35,16 @@ from gateway.dialects.openai_responses_state import (
 )
 from gateway.inquiry import ask
 from gateway.objects.contract import ObjectStore, StoredItem, StoredObject
-from gateway.passing import PassRelay
 from gateway.request import Reply, Request
+from gateway.resources.additions import Additions
 from gateway.resources.paging import read_page
 from gateway.resources.passthrough import pass_through
 from gateway.resources.places import Places
 from gateway.targets import ProviderInstance, Target, Targets
-from gateway.telemetry.logs import Log
 
 _RESPONSES = Capability.STORED_RESPONSES
 # Items of a conversation that are read together.
 _READ_ITEMS = 1000
-# How long a gateway that stops waits for answers that are still to be added to conversations.
-SETTLE_S = 5.0
 
 
 class _Kept(Struct):
@@ -74,7 +77,7 @@ class StoredResponses:
         store: ObjectStore,
         places: Places,
         targets: Targets,
-        log: Log,
+        additions: Additions,
         keep_s: float,
         lost: Callable[[int, GatewayError], None],
     ) -> None:
@@ -82,11 +85,9 @@ class StoredResponses:
         self._store = store
         self._places = places
         self._targets = targets
-        self._log = log
+        self._additions = additions
         self._keep_s = keep_s
         self._lost = lost
-        # additions to conversations that are still on their way, by conversation: the next request must see them
-        self._adding: dict[str, asyncio.Task[None]] = {}
 
     # --- what a request builds on ---
 
@@ -94,12 +95,12 @@ class StoredResponses:
         """See ``Continuity``."""
         earlier, conversation = envelope.continues, envelope.conversation_id
         thread = Thread(owner, body, is_stored=envelope.is_stored)
-        if earlier and conversation:
+        if earlier is not None and conversation is not None:
             raise BadRequest("'previous_response_id' cannot stand beside 'conversation'.", param="previous_response_id")
-        if earlier:
+        if earlier is not None:
             items = await self._items_before(earlier, owner, target)
             thread.parent = earlier if items is not None else ""
-        elif conversation:
+        elif conversation is not None:
             items = await self._items_of(conversation, owner, target)
             if items is not None:
                 thread.conversation = conversation
@@ -147,8 +148,7 @@ class StoredResponses:
 
     async def _items_of(self, conversation: str, owner: str, target: Target) -> list[Raw] | None:
         """The items of a conversation that the gateway keeps; None when the target's provider keeps it."""
-        if conversation in self._adding:
-            await asyncio.wait((self._adding[conversation],))
+        await self._additions.wait(conversation)
         items: list[Raw] = []
         after = ""
         while True:
@@ -173,7 +173,9 @@ class StoredResponses:
         if thread.is_stored:
             self._put(thread, _id_of(answer), "", _write(_Kept(Raw(answer), asked)))
         if thread.conversation:
-            self._spawn(thread, partial(self._add, thread, [*asked, *output_items(answer)], _id_of(answer)))
+            self._additions.add(
+                thread.conversation, partial(self._add, thread, [*asked, *output_items(answer)], _id_of(answer))
+            )
 
     def keep_native(self, thread: Thread, instance: str, answer_id: str | None) -> None:
         """See ``Continuity``."""
@@ -182,7 +184,9 @@ class StoredResponses:
         if thread.is_stored:
             self._put(thread, answer_id, instance, b"")
         if thread.conversation:
-            self._spawn(thread, partial(self._add_native, thread, self._targets.instances[instance], answer_id))
+            self._additions.add(
+                thread.conversation, partial(self._add_native, thread, self._targets.instances[instance], answer_id)
+            )
 
     def _put(self, thread: Thread, answer_id: str, instance: str, body: bytes) -> None:
         now = time()
@@ -212,34 +216,6 @@ class StoredResponses:
         named = [StoredItem(_id_of(bytes(item)), bytes(item)) for item in as_listed(items, answer_id)]
         await self._store.append_items(thread.conversation, thread.owner, named)
 
-    def _spawn(self, thread: Thread, work: Callable[[], Awaitable[None]]) -> None:
-        """Do ``work`` behind what is being added to the conversation already."""
-        conversation = thread.conversation
-        before = self._adding.get(conversation)
-
-        async def run() -> None:
-            if before is not None:
-                await asyncio.wait((before,))
-            try:
-                await work()
-            except Exception as error:
-                reason = error.for_log() if isinstance(error, GatewayError) else place_of(error)
-                self._log.say("conversation not continued", id=conversation, error=reason)
-            finally:
-                if self._adding.get(conversation) is asyncio.current_task():
-                    del self._adding[conversation]
-
-        self._adding[conversation] = asyncio.create_task(run())
-
-    async def settle(self) -> None:
-        """Until every conversation has what was to be added to it, or that takes too long."""
-        if not self._adding:
-            return
-        _, late = await asyncio.wait(self._adding.values(), timeout=SETTLE_S)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
-
     # --- endpoints ---
 
     async def get(self, request: Request) -> Reply | None:
@@ -262,15 +238,20 @@ class StoredResponses:
         page = read_page(request.query(), limit=DEFAULT_PAGE_ITEMS, most=MAX_PAGE_ITEMS)
         return Reply(200, item_page(items, after=page.after or None, limit=page.limit, order=page.order))
 
-    async def delete(self, request: Request) -> Reply | None:
+    async def delete(self, request: Request) -> Reply:
         found = await self._find(request)
         if not found.instance:
             await self._store.delete(found.id, found.owner)
             return Reply(200, _write({"id": found.id, "object": "response", "deleted": True}))
-        relay = await self._pass(request, found)
-        if relay.status in (200, NotFound.status):
-            await self._store.delete(found.id, found.owner)
-        return None
+        instance, path = self._native_place(found)
+        try:
+            answer = await self._places.ask(request, instance, "DELETE", path)
+        except UpstreamRefused as error:
+            if error.upstream_status == NotFound.status:
+                await self._store.delete(found.id, found.owner)
+            raise
+        await self._store.delete(found.id, found.owner)
+        return Reply(200, answer)
 
     async def cancel(self, request: Request) -> Reply | None:
         found = await self._find(request)
@@ -285,13 +266,16 @@ class StoredResponses:
             raise NotFound("There is no response with this id; it was not stored, or has expired.")
         return found
 
-    async def _pass(self, request: Request, found: StoredObject, *more: str) -> PassRelay:
+    async def _pass(self, request: Request, found: StoredObject, *more: str) -> None:
         """Let the provider answer that keeps the response."""
+        instance, path = self._native_place(found, *more)
+        await pass_through(request, instance, path, request.providers_query(), MAX_SMALL_BODY_BYTES)
+
+    def _native_place(self, found: StoredObject, *more: str) -> tuple[ProviderInstance, str]:
         instance = self._targets.instances.get(found.instance)
         if instance is None or _RESPONSES not in instance.provider.surfaces:
             raise NotFound(f"The response is kept at provider {found.instance!r}, which is not configured any more.")
-        path = self._places.path(instance, _RESPONSES, found.id, *more)
-        return await pass_through(request, instance, path, request.providers_query(), MAX_SMALL_BODY_BYTES)
+        return instance, self._places.path(instance, _RESPONSES, found.id, *more)
 
 
 def _check_size(size_bytes: int, param: str) -> None:

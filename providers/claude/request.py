@@ -246,13 +246,12 @@ def _write_user(draft: Draft) -> None:
         "user": draft.request.user,
     }
     for name, value in candidates.items():
-        if not isinstance(value, str) or not value:
+        if not value:
             continue
-        if _MAIL_ADDRESS.search(value):
+        # the first one counts
+        is_taken = isinstance(value, str) and _MAIL_ADDRESS.search(value) is None
+        if not is_taken or draft.body.setdefault("metadata", {"user_id": value})["user_id"] != value:
             draft.dropped.append(name)
-        else:
-            draft.body["metadata"] = {"user_id": value}
-            return
 
 
 def _write_tier(draft: Draft) -> None:

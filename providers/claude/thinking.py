@@ -53,6 +53,10 @@ def _think_as_asked(draft: Draft, effort: str | None, budget: int | None) -> boo
     claude = draft.claude
     is_forced = draft.body.get("tool_choice", {}).get("type") in ("any", "tool")
     if effort == "none" or budget == 0:
+        if effort not in (None, "none"):
+            draft.dropped.append("reasoning_effort")
+        elif budget:
+            draft.dropped.append("reasoning.max_tokens")
         return _stop_thinking(draft, is_asked=True)
     if effort is None and budget is None:
         return _stop_thinking(draft) if is_forced else _think_as_usual(draft)
@@ -82,8 +86,9 @@ def _stop_thinking(draft: Draft, *, is_asked: bool = False) -> bool:
 
 
 def _give_up_thinking(draft: Draft) -> bool:
-    has_effort = draft.request.reasoning_effort is not None
-    draft.dropped.append("reasoning_effort" if has_effort else "reasoning.max_tokens")
+    effort, budget = draft.request.reasoning_effort, draft.request.reasoning_budget
+    draft.dropped += ["reasoning_effort"] if effort is not None else []
+    draft.dropped += ["reasoning.max_tokens"] if budget is not None else []
     return _stop_thinking(draft)
 
 

@@ -6,7 +6,8 @@ A chunk of a stream is a piece of a message; a plain answer is one piece that ho
 What has no noun in the core types goes out as ``ContentDelta``, under the name it has here: ``annotations``, ``images``
 and ``audio`` of a message, ``executed_tools`` (Groq), ``search_results`` (Perplexity). Perplexity's ``citations``, a
 list of URLs, become annotations of the whole text. Parts of a content list that are neither text nor thought (Mistral)
-are ``provider_content``. Probabilities and names of builds and tiers are not told.
+are ``provider_content``. The probabilities of a text's tokens are ``logprobs``, one token each. Those of a refusal and
+names of builds and tiers are not told.
 
 Sources: OpenAI API reference, "The chat completion object"; docs of the vendors named; recorded traffic.
 """
@@ -41,6 +42,7 @@ from providers.openai_like.chat_wire import (
     read_wire,
 )
 from providers.openai_like.errors import read_fault
+from providers.openai_like.probabilities import told_probabilities
 from providers.openai_like.usage import plain_reason, read_usage
 
 # The most choices one request can ask for (OpenAI API reference, ``n``).
@@ -101,6 +103,8 @@ class ChatAnswer:
             message = message or choice.message or choice.delta
             if message is not None:
                 state.add(message, self._is_whole)
+            if choice.logprobs:
+                state.add_probabilities(choice.logprobs)
 
     def _start(self, wire: WireAnswer) -> None:
         """Azure's first chunk has neither id nor choices: it is about the prompt."""
@@ -258,6 +262,9 @@ class _Choice:
             self._tell("audio", message.audio)
         for number, tool in enumerate(_items(message.executed_tools)):
             self._hold_executed(_member(tool, "index"), number, tool)
+
+    def add_probabilities(self, logprobs: object) -> None:
+        self._events += told_probabilities(_member(logprobs, "content"), self._index)
 
     def _tell(self, field: str, value: object) -> None:
         self._events.append(ContentDelta(field, raw_json(value), self._index))

@@ -33,9 +33,10 @@ from providers.openai_like.openai_families import EFFORTS, find_family, fit_effo
 # OpenAI's own, which go up as they are.
 NATIVE_FIELDS = frozenset(
     (
-        *("audio", "frequency_penalty", "logit_bias", "modalities", "moderation", "n", "prediction"),
-        *("presence_penalty", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"),
-        *("safety_identifier", "seed", "store", "verbosity", "web_search_options"),
+        *("audio", "frequency_penalty", "logit_bias", "logprobs", "modalities", "moderation", "n"),
+        *("prediction", "presence_penalty", "prompt_cache_key", "prompt_cache_options"),
+        *("prompt_cache_retention", "safety_identifier", "seed", "store", "top_logprobs", "verbosity"),
+        "web_search_options",
     )
 )
 # Read below, beside the members of ``ChatRequest``.
@@ -51,9 +52,6 @@ _RULES = (
     Rule("prompt", because=_HOSTED),
     Rule("background", harmless=(b"null", b"false"), because="it answers at once"),
     Rule("inference_geo", harmless=(b"null", b'"global"'), because="it does not let the place be chosen"),
-    # answers of this API are translated without them
-    Rule("logprobs", harmless=(b"null", b"false"), because="probabilities cannot be translated"),
-    Rule("top_logprobs", harmless=(b"null", b"0"), because="probabilities cannot be translated"),
     # only form, speed, storage and bookkeeping
     Rule("betas", drop=True),
     Rule("cache_control", drop=True),

@@ -147,6 +147,8 @@ def _write_assistant(chat: Conversation, message: Message, place: str) -> None:
     known = {name: message.extra[name] for name in _ASSISTANT_MEMBERS if name in message.extra}
     if not (parts or calls or refusal or known):
         # only thought, or work of another vendor's tools, which has been named
+        if any(isinstance(part, Reasoning) for part in message.parts):
+            chat.dropped.append("reasoning_content")
         return
     turn = _turn(chat, message, "assistant", _content(parts) if parts else None)
     if refusal:
@@ -230,7 +232,7 @@ def _write_thought(chat: Conversation, message: Message) -> JsonObject:
     else:
         texts = [t.text for t in thoughts if t.text] if chat.options.replay is Replay.TEXT else []
         members = {"reasoning_content": "".join(texts)} if texts else {}
-        is_whole = len(texts) == len(thoughts)
+        is_whole = len(texts) == len(thoughts) and not any(t.signature or t.redacted for t in thoughts)
     if not is_whole:
         chat.dropped.append("reasoning_content")
     return members

@@ -54,6 +54,7 @@ class WireChoice(Struct):
     delta: WireMessage | None = None
     message: WireMessage | None = None
     finish_reason: Any = None
+    logprobs: Any = None
     # vLLM: the stop sequence that was met, or the number of a token
     stop_reason: Any = None
     error: Any = None

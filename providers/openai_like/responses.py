@@ -11,6 +11,7 @@ from functools import partial
 from gateway.core.types import (
     ChatRequest,
     DialectName,
+    Event,
     File,
     HostedTool,
     Image,
@@ -18,19 +19,8 @@ from gateway.core.types import (
     Reasoning,
     ToolResult,
 )
-from providers.contract import Surface, Translator
+from providers.contract import ProviderRequest, StreamObserver, Summary, Surface, Transducer, Translator
 from providers.openai_like.openai_families import speaks_chat, speaks_responses
-from providers.openai_like.responses_answer import read_answer
-from providers.openai_like.responses_draft import is_own
-from providers.openai_like.responses_request import (
-    RULES,
-    count_to_wire,
-    read_count,
-    read_count_summary,
-    to_wire,
-)
-from providers.openai_like.responses_stream import ResponsesStreamObserver, read_responses_summary
-from providers.openai_like.responses_transducer import ResponsesTransducer
 
 # What official clients tell of themselves and of their session.
 CHAT_HEADERS = ("openai-beta", "x-client-request-id")
@@ -57,10 +47,11 @@ def responses_surface(
     return Surface(
         path="/responses",
         dialect=DialectName.OPENAI_RESPONSES,
-        observer=ResponsesStreamObserver,
-        read_summary=read_responses_summary,
-        translator=Translator(partial(to_wire, provider=provider), read_answer, ResponsesTransducer),
+        observer=_observer,
+        read_summary=_read_summary,
+        translator=Translator(partial(_to_wire, provider), _read_answer, _transducer),
         suits=suits,
+        is_strict=True,
         serves=serves,
         forwarded_headers=RESPONSES_HEADERS,
         forwarded_prefixes=RESPONSES_PREFIXES,
@@ -72,11 +63,63 @@ def counting_surface(provider: str) -> Surface:
     return Surface(
         path="/responses/input_tokens",
         dialect=DialectName.OPENAI_COUNTING,
-        read_summary=read_count_summary,
-        translator=Translator(partial(count_to_wire, provider=provider), read_count),
+        is_strict=True,
+        read_summary=_read_count_summary,
+        translator=Translator(partial(_count_to_wire, provider), _read_count),
         forwarded_headers=RESPONSES_HEADERS,
         forwarded_prefixes=RESPONSES_PREFIXES,
     )
+
+
+# --- imported when first used: a gateway whose clients speak chat completions needs nothing of it -------------------
+
+
+def _observer(strip_usage: bool) -> StreamObserver:
+    from providers.openai_like.responses_stream import ResponsesStreamObserver
+
+    return ResponsesStreamObserver(strip_usage)
+
+
+def _read_summary(body: bytes) -> Summary:
+    from providers.openai_like.responses_stream import read_responses_summary
+
+    return read_responses_summary(body)
+
+
+def _to_wire(provider: str, request: ChatRequest, model: str) -> ProviderRequest:
+    from providers.openai_like.responses_request import to_wire
+
+    return to_wire(request, model, provider=provider)
+
+
+def _read_answer(body: bytes) -> list[Event]:
+    from providers.openai_like.responses_answer import read_answer
+
+    return read_answer(body)
+
+
+def _transducer() -> Transducer:
+    from providers.openai_like.responses_transducer import ResponsesTransducer
+
+    return ResponsesTransducer()
+
+
+def _count_to_wire(provider: str, request: ChatRequest, model: str) -> ProviderRequest:
+    from providers.openai_like.responses_request import count_to_wire
+
+    return count_to_wire(request, model, provider=provider)
+
+
+def _read_count(body: bytes) -> list[Event]:
+    from providers.openai_like.responses_request import read_count
+
+    return read_count(body)
+
+
+def _read_count_summary(body: bytes) -> Summary:
+    from providers.openai_like.responses_request import read_count_summary
+
+    return read_count_summary(body)
 
 
 # --- what a request needs ---------------------------------------------------------------------------------------------
@@ -84,6 +127,8 @@ def counting_surface(provider: str) -> Surface:
 
 def _needs_chat(request: ChatRequest) -> bool:
     """Has it a wish that the Responses API would refuse?"""
+    from providers.openai_like.responses_request import RULES
+
     if request.stop:
         return True
     rules = ((RULES.get(name), raw) for name, raw in request.extra.items())
@@ -100,7 +145,7 @@ def _asks_for_more(request: ChatRequest) -> bool:
 
 
 def _is_hosted_here(tool: HostedTool) -> bool:
-    return tool.kind == "web_search" or is_own(tool)
+    return tool.kind == "web_search" or tool.origin is DialectName.OPENAI_RESPONSES
 
 
 def _parts(request: ChatRequest) -> list[Part]:

@@ -1,6 +1,6 @@
 """A request for the Responses API being written."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct, field
@@ -10,8 +10,11 @@ from gateway.core.errors import BadRequest
 from gateway.core.types import ChatRequest, DialectName, Extra, HostedTool
 from providers.openai_like.openai_families import Family
 
+T = TypeVar("T", bool, int, str)
+
 JsonObject = dict[str, Any]
 
+_KINDS: dict[type, str] = {bool: "true or false", int: "an integer", str: "a string"}
 _EMPTY = frozenset((b"null", b"[]", b"{}", b'""', b"false"))
 
 
@@ -46,9 +49,16 @@ def read_object(raw: Raw, name: str) -> JsonObject:
         raise BadRequest(f"{name!r} must be an object", param=name) from None
 
 
-def read_text(draft: Draft, name: str) -> str:
-    """A field of ``extra`` that must be a string; empty when it is absent. Raises ``BadRequest``."""
+def read_as(draft: Draft, name: str, kind: type[T]) -> T | None:
+    """A field of ``extra`` that must be of this kind; None when it is absent. Raises ``BadRequest``."""
+    if name not in draft.extra:
+        return None
     try:
-        return msgspec.json.decode(draft.extra.get(name, b'""'), type=str)
+        return msgspec.json.decode(draft.extra[name], type=kind)
     except DECODE_ERRORS:
-        raise BadRequest(f"{name!r} must be a string", param=name) from None
+        raise BadRequest(f"{name!r} must be {_KINDS[kind]}", param=name) from None
+
+
+def read_text(draft: Draft, name: str) -> str:
+    """The same for a string; empty when it is absent. Raises ``BadRequest``."""
+    return read_as(draft, name, str) or ""

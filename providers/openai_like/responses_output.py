@@ -8,17 +8,19 @@ What an OpenAI-shaped message has no word for goes out as ``ContentDelta``:
 
 - ``annotations``: web citations as OpenAI ``url_citation``, with the place in the text of the whole answer; citations
   of other kinds (files, containers) as they are;
+- ``logprobs``: the probabilities of a text's tokens, one each, when the text is whole;
 - ``images``: pictures that the model made, as ``image_url`` with a data URI;
 - ``provider_content``: items of provider-side tools, and kinds of item that did not exist when this was written.
 
 Texts of one thought (summaries, or open reasoning) stand apart by an empty line. A thought's ``encrypted_content``
-comes last, with the id of its item. A freeform call is told as a function call with one argument, ``input``.
+comes last. The id of its item stands beside it, and beside the first text: whoever tells the item on must name it by
+then. A freeform call is told as a function call with one argument, ``input``.
 
 Source: OpenAI API reference, "The response object" (2026-11); guide "Reasoning models".
 """
 
 from collections.abc import Collection, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -34,6 +36,7 @@ from gateway.core.types import (
     ToolCallDelta,
     raw_json,
 )
+from providers.openai_like.probabilities import told_probabilities
 from providers.openai_like.responses_wire import NULL, MalformedError, count_of, text_of
 
 _PARAGRAPH = "\n\n"
@@ -46,6 +49,7 @@ class _Part(Struct):
     text: str | None = None
     refusal: str | None = None
     annotations: list[Raw] | None = None
+    logprobs: Any = None
 
 
 class _MessageItem(Struct):
@@ -136,7 +140,7 @@ class Item:
 
 
 class MessageItem(Item):
-    __slots__ = ("_cited", "_refused", "_starts")
+    __slots__ = ("_cited", "_measured", "_refused", "_starts")
     type = "message"
 
     def __init__(self, answer: Told, kind: str) -> None:
@@ -144,6 +148,7 @@ class MessageItem(Item):
         self._starts: dict[int, int] = {}  # where in the answer's text each part begins
         self._cited: dict[int, int] = {}
         self._refused: set[int] = set()
+        self._measured: set[int] = set()
 
     def say(self, part: int, text: str) -> None:
         if not text:
@@ -183,27 +188,35 @@ class MessageItem(Item):
             self.refuse_whole(number, part.refusal or "")
             for annotation in (part.annotations or ())[self._cited.get(number, 0) :]:
                 self.cite(number, annotation)
+            if part.logprobs and number not in self._measured:
+                self._measured.add(number)
+                self.answer.events += told_probabilities(part.logprobs)
 
 
 class ReasoningItem(Item):
-    __slots__ = ("_block", "_is_proven", "_said")
+    __slots__ = ("_block", "_id", "_is_proven", "_said")
     type = "reasoning"
 
     def __init__(self, answer: Told, kind: str) -> None:
         super().__init__(answer, kind)
+        self._id: str | None = None
         self._block: int | None = None
         self._said: set[tuple[str, int]] = set()
         self._is_proven = False
+
+    def open(self, raw: Raw) -> None:
+        self._id = _read_reasoning(raw).id or None
 
     def think(self, row: str, part: int, text: str) -> None:
         """A piece of part number ``part`` of the ``summary`` or of the ``content``."""
         if not text:
             return
+        is_first = not self._said
         if (row, part) not in self._said:
             self.answer.begin_piece()
-            text = _PARAGRAPH + text if self._said else text
+            text = text if is_first else _PARAGRAPH + text
             self._said.add((row, part))
-        self.answer.events.append(ReasoningDelta(text, self._number()))
+        self.answer.events.append(self._delta(text) if is_first else ReasoningDelta(text, self._number()))
 
     def think_whole(self, row: str, part: int, text: str) -> None:
         if (row, part) not in self._said:
@@ -211,19 +224,18 @@ class ReasoningItem(Item):
 
     def tell(self, raw: Raw) -> None:
         item = _read_reasoning(raw)
+        self._id = self._id or item.id or None
         for row, parts in (("content", item.content), ("summary", item.summary)):
             heard = {number for said_row, number in self._said if said_row == row}
             for number, part in zip(_numbers(heard, len(parts or ())), parts or (), strict=True):
                 self.think_whole(row, number, part.text or "")
         if item.encrypted_content and not self._is_proven:
             self._is_proven = True
-            proof = ReasoningDelta(
-                block=self._number(),
-                signature=item.encrypted_content,
-                origin=DialectName.OPENAI_RESPONSES,
-                id=item.id or None,
-            )
-            self.answer.events.append(proof)
+            self.answer.events.append(self._delta("", item.encrypted_content))
+
+    def _delta(self, text: str, proof: str | None = None) -> ReasoningDelta:
+        """A piece with which the thought can be known again."""
+        return ReasoningDelta(text, self._number(), proof, origin=DialectName.OPENAI_RESPONSES, id=self._id)
 
     def _number(self) -> int:
         """An item without a word and without proof has none."""

@@ -8,7 +8,7 @@ Decisions, each where a client's wish and the API do not meet:
 - Effort is fitted to what the family of the model takes, a budget becomes an effort; both are named when they change.
   Models that cannot reason are not asked to. A summary of the thoughts is always asked for.
 - A model that reasons takes no ``temperature`` and no ``top_p``; they are dropped and named.
-- Stop sequences, several answers, penalties, biases and log probabilities have no place here, and are refused.
+- Stop sequences, several answers, penalties and biases have no place here, and are refused.
 - ``user`` ends at 64 characters; a longer one becomes its SHA-256, which is as good a name and the same every time.
 
 Source: OpenAI API reference, "Create a model response" and "Get input token counts" (2026-11); guides "Reasoning
@@ -26,7 +26,7 @@ from gateway.core.errors import BadRequest, UnsupportedParameter
 from gateway.core.types import ChatRequest, Event, Finish, FinishReason, ResponseFormat, Usage, UsageReport
 from providers.contract import ProviderRequest, Rule, Summary, apply_rules
 from providers.openai_like.openai_families import EFFORTS, find_family, fit_effort
-from providers.openai_like.responses_draft import Draft, JsonObject, read_text
+from providers.openai_like.responses_draft import Draft, JsonObject, read_as, read_text
 from providers.openai_like.responses_items import write_items
 from providers.openai_like.responses_tools import write_tools
 from providers.openai_like.responses_wire import NULL, WireError, broken, count_of, fault_of, is_given
@@ -43,7 +43,7 @@ _SAME_FIELDS = (
     "store",
     "truncation",
 )
-_OWN_FIELDS = frozenset((*_SAME_FIELDS, "service_tier", "verbosity", "web_search_options"))
+_OWN_FIELDS = frozenset((*_SAME_FIELDS, "logprobs", "service_tier", "top_logprobs", "verbosity", "web_search_options"))
 # Members that count toward the prompt, or that the counting endpoint takes beside them.
 _COUNTED = (
     "model",
@@ -73,8 +73,6 @@ _RULES = (
     Rule("background", harmless=(b"null", b"false"), because="it answers at once"),
     Rule("inference_geo", harmless=(b"null", b'"global"'), because="it does not let the place be chosen"),
     Rule("n", harmless=(b"null", b"1"), because="it writes one answer a request"),
-    Rule("logprobs", harmless=(b"null", b"false"), because="probabilities cannot be translated"),
-    Rule("top_logprobs", harmless=(b"null", b"0"), because="probabilities cannot be translated"),
     Rule("logit_bias", harmless=(b"null", b"{}"), because="its tokens cannot be weighted here"),
     Rule("presence_penalty", harmless=(b"null", b"0", b"0.0"), because="it has no such penalty here"),
     Rule("frequency_penalty", harmless=(b"null", b"0", b"0.0"), because="it has no such penalty here"),
@@ -97,6 +95,7 @@ def to_wire(request: ChatRequest, model: str, provider: str = "openai") -> Provi
         raise UnsupportedParameter(f"{provider} does not support stop sequences for this request", param="stop")
     _write_bounds(draft)
     _write_sampling(draft)
+    _write_probabilities(draft)
     _write_rest(draft)
     return _encode(draft)
 
@@ -164,6 +163,16 @@ def _write_sampling(draft: Draft) -> None:
             draft.body[name] = value
         elif value != 1:
             draft.dropped.append(name)
+
+
+def _write_probabilities(draft: Draft) -> None:
+    is_wanted, count = read_as(draft, "logprobs", bool), read_as(draft, "top_logprobs", int)
+    if is_wanted:
+        draft.body.setdefault("include", []).append("message.output_text.logprobs")
+        if count:
+            draft.body["top_logprobs"] = count
+    elif count:
+        raise BadRequest("'top_logprobs' needs 'logprobs'", param="top_logprobs")
 
 
 # --- the form of the answer -------------------------------------------------------------------------------------------

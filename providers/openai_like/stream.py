@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from gateway.core.decoding import DECODE_ERRORS
-from gateway.core.limits import MAX_SSE_EVENT_BYTES
+from gateway.core.sse import WholeEvents
 from gateway.core.types import Fault, Usage
 from providers.openai_like.errors import read_fault
 from providers.openai_like.usage import plain_reason, read_members, read_usage
@@ -84,7 +84,7 @@ class ChatStreamObserver:
 
     __slots__ = (
         "_ended",
-        "_held",
+        "_events",
         "_seen",
         "_strip_usage",
         "fault",
@@ -99,7 +99,7 @@ class ChatStreamObserver:
 
     def __init__(self, strip_usage: bool) -> None:
         self._strip_usage = strip_usage
-        self._held = bytearray()  # the beginning of an event
+        self._events = WholeEvents()
         # indices of choices, and which of them had a finish reason
         self._seen: set[int] = set()
         self._ended: set[int] = set()
@@ -111,7 +111,7 @@ class ChatStreamObserver:
         self.is_fault_told = False
 
     def feed(self, data: bytes) -> bytes:
-        if self._held or not data.endswith(b"\n\n"):
+        if self._events.held or not data.endswith(b"\n\n"):
             data = self._whole_events(data)
             if not data:
                 return b""
@@ -127,33 +127,23 @@ class ChatStreamObserver:
         return self._inspect(data)
 
     def finish(self) -> bytes:
-        rest, self._held = bytes(self._held), bytearray()
+        whole, broken = self._events.finish()
+        rest = whole + broken
         was_told = self.is_fault_told
         forwarded = self._inspect(rest)
         is_open = self.finish_reason is None or self._seen > self._ended
         if self.fault is None and not self.is_complete and (is_open or _is_cut(rest)):
             self.fault = Fault("the provider ended the stream before the answer was complete", kind="upstream_broken")
-        if self.fault is None or was_told or _ends_event(rest):
+        if self.fault is None or was_told or not broken:
             # a last event without its blank line is not dispatched by clients, but these bytes are the provider's
             return forwarded
         # an error in an event that is not dispatched is told to nobody
         self.is_fault_told = False
-        return _line_ends_before(rest)
+        return whole
 
     def _whole_events(self, data: bytes) -> bytes:
-        """The held bytes and ``data`` up to the end of the last event; what follows is held. What was held before is
-        not searched again, so that a long event in many small pieces costs linear time."""
-        held = self._held
-        seam = bytes(held[-2:])  # a blank line has at most three bytes
-        end = _last_event_end(seam + data)
-        whole = b""
-        if end:
-            whole = bytes(held) + data[: end - len(seam)]
-            data = data[end - len(seam) :]
-            held.clear()
-        held += data
-        if len(held) > MAX_SSE_EVENT_BYTES:
-            held.clear()
+        whole = self._events.feed(data)
+        if self._events.overflowed and self.fault is None:
             self.fault = Fault("the provider sent an event larger than the gateway takes", kind="upstream_broken")
         return whole
 
@@ -215,22 +205,9 @@ def _decode_chunk(payload: bytes) -> _Chunk:
     return _Chunk(usage=members.get("usage"), error=members.get("error"), message=members.get("message"))
 
 
-def _last_event_end(data: bytes) -> int:
-    """Where the last whole event of ``data`` ends, 0 when there is none. A CR at the very end may be half of a CRLF and
-    ends nothing yet."""
-    end = max((data.rfind(blank) + len(blank) for blank in (b"\n\n", b"\n\r\n") if blank in data), default=0)
-    at = max(data.rfind(b"\r\r", 0, -1), data.rfind(b"\n\r", 0, -1)) if b"\r" in data else -1
-    return end if at < 0 else max(end, at + 2 + data.startswith(b"\n", at + 2))
-
-
 def _line_ends_before(event: bytes) -> bytes:
     """The empty lines before an event. They always stay: where reads are cut must not decide whose they are."""
     return event[: len(event) - len(event.lstrip(b"\r\n"))]
-
-
-def _ends_event(rest: bytes) -> bool:
-    """Is the held ``rest`` a whole event after all? Only a last CR was not known to be a line end."""
-    return rest.endswith((b"\r\r", b"\n\r")) or not rest.strip(b"\r\n")
 
 
 def _is_cut(rest: bytes) -> bool:

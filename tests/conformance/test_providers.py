@@ -126,9 +126,10 @@ def test_the_record_bears_the_name_of_its_file(name: str) -> None:
 @every_provider
 def test_the_base_url_is_a_place_to_append_paths_to(name: str) -> None:
     provider = load(name)
-    if provider.simulate is not None:
-        assert provider.base_url == ""
+    if not provider.base_url:
+        assert provider.simulate is not None or not provider.needs_key, "its address has to be configured"
         return
+    assert provider.simulate is None
     url = urlsplit(provider.base_url)
     is_beside_us = url.scheme == "http" and url.hostname in ("127.0.0.1", "localhost")
     assert url.scheme == "https" or is_beside_us, "credentials do not travel in the clear"

@@ -1,7 +1,7 @@
 """An answer as a client's SDK hands it over: the plain object, or the one that it folds out of a stream.
 
-``fold(dialect, data)`` gives the folded object, in the shape of a plain answer, or None when the stream does not end as a
-success. ``hear(dialect, answer)`` reads either.
+``fold(dialect, data)`` gives the folded object, in the shape of a plain answer, or None when the stream does not end as
+a success. ``hear(dialect, answer)`` reads either.
 """
 
 import json
@@ -20,7 +20,7 @@ CLIENTS = (CHAT, RESPONSES, MESSAGES)
 
 @dataclass
 class Heard:
-    """``calls`` are (id, name, arguments). ``usage`` is (input, output, cached, reasoning)."""
+    """``calls`` are (id, name, arguments), ``usage`` is (input, output, read from a cache, written to it, thought)."""
 
     text: str = ""
     refusal: str = ""
@@ -28,10 +28,10 @@ class Heard:
     calls: list[tuple[str, str, str]] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
     finish: str = ""
-    usage: tuple[int, int, int, int] | None = None
+    usage: tuple[int, int, int, int, int] | None = None
 
 
-# --- streams ------------------------------------------------------------------------------------------------------------
+# --- streams --------------------------------------------------------------------------------------------------------
 
 
 def events(data: bytes) -> list[tuple[str, Any]]:
@@ -47,15 +47,15 @@ def events(data: bytes) -> list[tuple[str, Any]]:
     return found
 
 
-def has_error(data: bytes) -> bool:
-    """Does the stream tell its client that it broke off?"""
-    found = [value for _, value in events(data) if isinstance(value, dict)]
-    return any(value.get("error") or value.get("type") in ("error", "response.failed") for value in found)
+def is_error(event: Any) -> bool:
+    """Does the event tell its client that the stream broke off?"""
+    return isinstance(event, dict) and bool(event.get("error") or event.get("type") in ("error", "response.failed"))
 
 
 def fold(dialect: DialectName, data: bytes) -> Json | None:
-    folded = _FOLDERS[dialect]([value for _, value in events(data)])
-    assert folded is None or not has_error(data), "an error and a success"
+    found = [value for _, value in events(data)]
+    folded = _FOLDERS[dialect](found)
+    assert folded is None or not any(map(is_error, found)), "an error and a success"
     return folded
 
 
@@ -180,7 +180,7 @@ def _check_pieces(found: list[Any], items: list[Json]) -> None:
 _FOLDERS = {CHAT: _fold_chat, MESSAGES: _fold_messages, RESPONSES: _fold_responses}
 
 
-# --- reading ------------------------------------------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------------------------------------
 
 
 def respelled(arguments: object) -> str:
@@ -211,6 +211,7 @@ def _hear_chat(answer: Json) -> Heard:
             usage["prompt_tokens"],
             usage["completion_tokens"],
             prompt["cached_tokens"],
+            prompt.get("cache_write_tokens", 0),
             completion["reasoning_tokens"],
         ),
     )
@@ -229,7 +230,7 @@ def _hear_messages(answer: Json) -> Heard:
     usage = answer["usage"]
     cached, written = usage["cache_read_input_tokens"], usage["cache_creation_input_tokens"]
     thought = usage.get("output_tokens_details", {}).get("thinking_tokens", 0)
-    heard.usage = (usage["input_tokens"] + cached + written, usage["output_tokens"], cached, thought)
+    heard.usage = (usage["input_tokens"] + cached + written, usage["output_tokens"], cached, written, thought)
     return heard
 
 
@@ -250,6 +251,7 @@ def _hear_responses(answer: Json) -> Heard:
         usage["input_tokens"],
         usage["output_tokens"],
         usage["input_tokens_details"]["cached_tokens"],
+        usage["input_tokens_details"]["cache_write_tokens"],
         usage["output_tokens_details"]["reasoning_tokens"],
     )
     return heard

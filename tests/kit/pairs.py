@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from gateway.core.types import Capability, ChatRequest, DialectName, Event
+from gateway.core.types import Capability, ChatRequest, DialectName, Event, Message, Reasoning, Role, Text
 from gateway.dialects import anthropic_messages, openai_chat, openai_responses
 from gateway.dialects.contract import Dialect
 from providers import load, provider_types
@@ -48,9 +48,14 @@ class Side(NamedTuple):
         return _MODELS[self.dialect]
 
     @property
-    def restores_details(self) -> bool:
-        """Of OpenAI's chat: does the vendor take thought back with its proofs?"""
-        return self.provider == "openrouter"
+    def takes_proofs(self) -> bool:
+        """Does the vendor take thought back with its proofs? Of those who speak OpenAI's chat few do."""
+        if self.dialect is not DialectName.OPENAI_CHAT:
+            return True
+        proof = '{"type":"reasoning.encrypted","data":"cHJvb2Y="}'
+        thought = Reasoning(redacted=proof, origin=DialectName.OPENAI_CHAT)
+        chat = [Message(Role.USER, [Text("Hi")]), Message(Role.ASSISTANT, [thought, Text("Hello")])]
+        return b"cHJvb2Y=" in self.ask(ChatRequest(model="asked-for", messages=chat)).body
 
     def ask(self, request: ChatRequest, model: str = "") -> ProviderRequest:
         return self.translator.to_wire(request, model or self.model)
@@ -74,13 +79,17 @@ def decode(client: DialectName, body: Json) -> ChatRequest:
     return request
 
 
-# --- an answer on its way to the client ---------------------------------------------------------------------------------
+# --- an answer on its way to the client -----------------------------------------------------------------------------
+
+
+def plain_bytes(client: DialectName, side: Side, body: bytes, request: ChatRequest) -> bytes:
+    encoder = DIALECTS[client].encoder
+    assert encoder is not None
+    return encoder(request, CREATED).body(side.translator.read_answer(body))
 
 
 def plain(client: DialectName, side: Side, body: bytes, request: ChatRequest) -> Json:
-    encoder = DIALECTS[client].encoder
-    assert encoder is not None
-    told: Json = json.loads(encoder(request, CREATED).body(side.translator.read_answer(body)))
+    told: Json = json.loads(plain_bytes(client, side, body, request))
     return told
 
 
@@ -94,14 +103,14 @@ def streamed(client: DialectName, side: Side, pieces: Iterable[bytes], request: 
     return b"".join([*out, write.stream(read.finish())])
 
 
-def heard_events(side: Side, pieces: Iterable[bytes]) -> list[Event]:
+def events_of(side: Side, pieces: Iterable[bytes]) -> list[Event]:
     transducer = side.translator.transducer
     assert transducer is not None
     read = transducer()
     return [*(event for piece in pieces for event in read.feed(piece)), *read.finish()]
 
 
-# --- turns of a conversation --------------------------------------------------------------------------------------------
+# --- turns of a conversation ----------------------------------------------------------------------------------------
 
 SCHEMA: Json = {
     "type": "object",
@@ -145,7 +154,8 @@ def _chat_turns(answer: Json, is_rebuilt: bool) -> list[Json]:
     message = answer["choices"][0]["message"]
     if is_rebuilt:
         kept = ("role", "content", "tool_calls")
-        message = {name: message[name] for name in kept if message.get(name)} | {"content": message["content"] or ""}
+        said = message["content"] or message["refusal"] or ""
+        message = {name: message[name] for name in kept if message.get(name)} | {"content": said}
     results = [
         {"role": "tool", "tool_call_id": call["id"], "content": RESULT} for call in message.get("tool_calls") or ()
     ]

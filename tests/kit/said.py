@@ -1,13 +1,13 @@
 """One answer in the words of every vendor: what was said is written down once, and told as each of them would.
 
 ``tell(answer, dialect)`` gives a plain answer and the events of a stream. Texts and arguments of a stream come in
-pieces, parallel calls one after the other. A vendor that has no word for something (OpenAI's chat for a proof) leaves it
-out, and ``as_told(answer, dialect)`` is what then remains.
+pieces, parallel calls one after the other. What a vendor has no word for (Gemini for withheld thought) is left out, and
+``as_told(answer, dialect)`` is what then remains.
 """
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.core.types import DialectName, FinishReason, Usage
@@ -60,7 +60,7 @@ Said = Thought | Speech | Refused | Called
 class Answer:
     parts: tuple[Said, ...]
     finish: FinishReason = FinishReason.STOP
-    usage: Usage = Usage(20, 15)
+    usage: Usage = field(default_factory=lambda: Usage(20, 15))
 
     @property
     def text(self) -> str:
@@ -135,7 +135,7 @@ def _halves(text: str) -> list[str]:
     return [piece for piece in (text[:middle], text[middle:]) if piece]
 
 
-# --- OpenAI chat, with what OpenRouter adds ---------------------------------------------------------------------------
+# --- OpenAI chat, with what OpenRouter adds -------------------------------------------------------------------------
 
 _CHAT_HEAD = {"id": "chatcmpl-1", "created": 1715367049, "model": "m-1"}
 
@@ -153,7 +153,7 @@ def _chat_usage(usage: Usage) -> Json:
     }
 
 
-def _chat_details(answer: Answer) -> list[Json]:
+def chat_details(answer: Answer) -> list[Json]:
     details: list[Json] = []
     for index, part in enumerate(part for part in answer.parts if isinstance(part, Thought)):
         if part.is_redacted:
@@ -177,7 +177,7 @@ def _tell_chat(answer: Answer) -> tuple[bytes, list[bytes]]:
     message: Json = {"role": "assistant", "content": answer.text or None}
     if answer.refusal:
         message["refusal"] = answer.refusal
-    if details := _chat_details(answer):
+    if details := chat_details(answer):
         message["reasoning"] = "".join(answer.thoughts)
         message["reasoning_details"] = details
     if calls := answer.calls:
@@ -200,7 +200,7 @@ def _chunk(delta: Json, finish_reason: str | None = None) -> bytes:
 
 def _chat_stream(answer: Answer, annotations: list[Json]) -> Iterator[bytes]:
     yield _chunk({"role": "assistant", "content": ""})
-    for detail in _chat_details(answer):
+    for detail in chat_details(answer):
         for piece in _halves(detail.pop("text", "")):
             head = {name: detail[name] for name in ("type", "index")}
             yield _chunk({"reasoning": piece, "reasoning_details": [{**head, "text": piece}]})
@@ -225,7 +225,7 @@ def _chat_end(answer: Answer, usage: Json) -> Iterator[bytes]:
     yield b"data: [DONE]\n\n"
 
 
-# --- OpenAI responses -------------------------------------------------------------------------------------------------
+# --- OpenAI responses -----------------------------------------------------------------------------------------------
 
 
 def _tell_responses(answer: Answer) -> tuple[bytes, list[bytes]]:
@@ -265,7 +265,7 @@ def _item(part: Said) -> Json:
     return responses_api.message(part.text, annotations=links)
 
 
-# --- Anthropic --------------------------------------------------------------------------------------------------------
+# --- Anthropic ------------------------------------------------------------------------------------------------------
 
 _STOP_REASONS = {
     FinishReason.STOP: "end_turn",
@@ -334,7 +334,7 @@ def _streamed_block(index: int, part: Said) -> bytes:
     return messages_api.block(index, block, *deltas)
 
 
-# --- Gemini -----------------------------------------------------------------------------------------------------------
+# --- Gemini ---------------------------------------------------------------------------------------------------------
 
 _GEMINI_REASONS = {
     FinishReason.STOP: "STOP",
@@ -353,7 +353,7 @@ def _tell_gemini(answer: Answer) -> tuple[bytes, list[bytes]]:
         "thoughtsTokenCount": usage.reasoning_tokens,
         "totalTokenCount": usage.input_tokens + usage.output_tokens,
     }
-    parts = list(_gemini_parts(answer.parts))
+    parts = list(gemini_parts(answer.parts))
     ending: Json = {"finishReason": _GEMINI_REASONS[answer.finish]}
     if answer.links:
         chunks = [{"web": {"uri": link, "title": "T"}} for link in answer.links]
@@ -365,10 +365,11 @@ def _tell_gemini(answer: Answer) -> tuple[bytes, list[bytes]]:
     return whole, [*map(_gemini_event, stream), _gemini_event(_candidate([], **ending) | {"usageMetadata": counts})]
 
 
-def _gemini_parts(parts: tuple[Said, ...]) -> Iterator[Json]:
-    """A signature stands on the part behind its thought, or where there is none on an empty text."""
+def gemini_parts(parts: tuple[Said, ...]) -> Iterator[Json]:
+    """A signature stands on the part behind its thought, on the call if words lead to one, or where there is no such
+    part on an empty text."""
     signature = None
-    for part in parts:
+    for part, following in zip(parts, [*parts[1:], None], strict=False):
         if isinstance(part, Thought):
             signature = part.proof or signature
             if part.text:
@@ -377,7 +378,7 @@ def _gemini_parts(parts: tuple[Said, ...]) -> Iterator[Json]:
         told: Json = {"text": part.text} if not isinstance(part, Called) else {}
         if isinstance(part, Called):
             told = {"functionCall": {"id": part.id, "name": part.name, "args": _stand_in(part)}}
-        if signature is not None:
+        if signature is not None and not (isinstance(part, Speech) and isinstance(following, Called)):
             told["thoughtSignature"], signature = signature, None
         yield told
     if signature is not None:

@@ -631,3 +631,13 @@ def test_model_ids_with_tricks_are_only_unknown_models(gateway: Gateway) -> None
         error: Any = response.error
         assert error["code"] == "model_not_found"
         assert "x-evil" not in response.headers
+
+
+def test_a_websocket_is_refused_with_what_there_is_instead(gateway: Gateway) -> None:
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec_WebSocket_Version": "13"}
+    [response] = gateway.send(request("GET", "/v1/responses", **upgrade, Sec_WebSocket_Key="dGhlIHNhbXBsZSBub25jZQ=="))
+    assert response.status == 400
+    assert response.headers["connection"] == "close"
+    assert response.error["message"] == (
+        "Protocol upgrades (WebSocket) are not offered; answers are streamed over plain HTTP."
+    )

@@ -10,13 +10,14 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from tests.kit.vendors.mind import Question, Said, Tool, pieces
+from tests.kit.vendors.mind import Question, Said, Tool, heard, pieces
 from tests.kit.vendors.server import Asked, Json, Refusal, Reply, Vendor, require, require_known
 from tests.kit.vendors.words import event, names
 
 _FIELDS = names(
     "model messages max_tokens system tools tool_choice stream thinking temperature top_p top_k stop_sequences "
-    "metadata output_config context_management service_tier cache_control container mcp_servers inference_geo speed"
+    "metadata output_config context_management service_tier cache_control container mcp_servers inference_geo speed "
+    "output_format"
 )
 _COUNTED = names("model messages system tools tool_choice thinking output_config context_management")
 _ID = re.compile(r"[a-zA-Z0-9_-]+")
@@ -175,8 +176,8 @@ def _question(body: Json) -> Question:
         told = [_text(block.get("content", "")) for block in blocks if block["type"] == "tool_result"]
         if told:
             results += told
-        elif message["role"] == "user":
-            text, results = _text(blocks), []
+        elif message["role"] == "user" and heard(_text(blocks)):
+            text, results = heard(_text(blocks)), []
     choice = body.get("tool_choice", {"type": "auto"})
     kind = f"={choice['name']}" if choice["type"] == "tool" else choice["type"]
     return Question(
@@ -185,7 +186,7 @@ def _question(body: Json) -> Question:
         tools=tuple(Tool(t["name"], t["input_schema"]) for t in body.get("tools", ()) if "input_schema" in t),
         choice=kind,
         is_parallel=not choice.get("disable_parallel_tool_use", False),
-        schema=body.get("output_config", {}).get("format", {}).get("schema"),
+        schema=(body.get("output_config", {}).get("format") or body.get("output_format") or {}).get("schema"),
         thinks=_thinks(body),
         proofs=tuple(b["signature"] for m in body["messages"] for b in _blocks(m["content"]) if "signature" in b),
     )

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from tests.kit.vendors.mind import Question, Said, Tool, pieces
+from tests.kit.vendors.mind import Question, Said, Tool, heard, pieces
 from tests.kit.vendors.server import Asked, Json, Refusal, Reply, Vendor, require, require_known
 from tests.kit.vendors.words import data, names
 
@@ -124,8 +124,8 @@ def _question(body: Json) -> Question:
         told = [_result(part["functionResponse"]["response"]) for part in parts if "functionResponse" in part]
         if told:
             results += told
-        elif content.get("role", "user") == "user":
-            text, results = _text(parts), []
+        elif content.get("role", "user") == "user" and heard(_text(parts)):
+            text, results = heard(_text(parts)), []
     config = body.get("generationConfig", {})
     return Question(
         text=text,

@@ -9,6 +9,7 @@
 
 import itertools
 import json
+import re
 from typing import Any, NamedTuple
 
 Json = dict[str, Any]
@@ -52,6 +53,14 @@ class Said(NamedTuple):
     thought: str
     text: str
     calls: tuple[Call, ...]
+
+
+_REMINDER = re.compile(r"<system-reminder>.*?</system-reminder>", re.DOTALL)
+
+
+def heard(text: str) -> str:
+    """A user's text without the reminders that coding agents put around it; empty when there is nothing else."""
+    return _REMINDER.sub("", text).strip()
 
 
 def say(question: Question) -> Said:
@@ -113,7 +122,9 @@ def _of_kind(kind: str, schema: Json, root: Any, name: str) -> Any:
         return [sample(schema.get("items", {}), root, name)] * max(1, schema.get("minItems", 1))
     if kind in ("integer", "number"):
         return max(3, schema.get("minimum", 3))
-    return {"boolean": True, "null": None}.get(kind, f"a {name}")
+    # a free-form tool on its way through a vendor without such tools
+    text = PATCH if name == "input" else f"a {name}"
+    return {"boolean": True, "null": None}.get(kind, text)
 
 
 def pieces(text: str, count: int = 3) -> list[str]:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tests.kit.vendors.mind import Question, Said, Tool, pieces
+from tests.kit.vendors.mind import Question, Said, Tool, heard, pieces
 from tests.kit.vendors.server import Json, Reply, require, require_known
 from tests.kit.vendors.words import data, names
 
@@ -85,8 +85,8 @@ def _text(content: Any) -> str:
 def _question(body: Json) -> Question:
     text, results = "", []
     for message in body["messages"]:
-        if message["role"] == "user":
-            text, results = _text(message["content"]), []
+        if message["role"] == "user" and heard(_text(message["content"])):
+            text, results = heard(_text(message["content"])), []
         elif message["role"] == "tool":
             results.append(_text(message["content"]))
     asked = body.get("response_format") or {}

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tests.kit.vendors.mind import Question, Said, Tool, pieces
+from tests.kit.vendors.mind import Question, Said, Tool, heard, pieces
 from tests.kit.vendors.openai_chat import check_strict
 from tests.kit.vendors.server import Json, Refusal, Reply, require, require_known
 from tests.kit.vendors.words import compact, names
@@ -209,8 +209,8 @@ def _question(body: Json, items: list[Json]) -> Question:
     text, results = "", []
     for item in items:
         kind = item.get("type", "message")
-        if kind == "message" and item["role"] == "user":
-            text, results = _text(item["content"]), []
+        if kind == "message" and item["role"] == "user" and heard(_text(item["content"])):
+            text, results = heard(_text(item["content"])), []
         elif kind in ("function_call_output", "custom_tool_call_output"):
             results.append(_text(item["output"]))
     asked = (body.get("text") or {}).get("format") or {}

@@ -109,7 +109,6 @@ def test_members_without_a_noun_are_kept_under_their_names():
         "prompt_cache_key": "k",
         "service_tier": "flex",
         "truncation": "auto",
-        "top_logprobs": 0,
         "max_tool_calls": 3,
         "client_metadata": {"x": "y"},
         "seed": 5,
@@ -125,8 +124,9 @@ def test_members_without_a_noun_are_kept_under_their_names():
         {"store": True},
         {"store": False},
         {"background": False},
-        {"include": ["reasoning.encrypted_content", "web_search_call.action.sources"]},
+        {"include": ["reasoning.encrypted_content"]},
         {"include": []},
+        {"top_logprobs": 5},
         {"stream_options": {"include_obfuscation": False}},
         {"truncation": "disabled"},
         {"previous_response_id": None, "conversation": None, "prompt": None},
@@ -137,6 +137,11 @@ def test_what_the_gateway_sees_to_is_not_asked_of_a_provider(members):
     assert request(**members).extra == {}
 
 
+def test_what_only_a_provider_can_include_is_asked_of_it():
+    wanted = ["reasoning.encrypted_content", "web_search_call.action.sources"]
+    assert plain(request(include=wanted).extra) == {"include": ["web_search_call.action.sources"]}
+
+
 @pytest.mark.parametrize(
     ("members", "place"),
     [
@@ -144,7 +149,6 @@ def test_what_the_gateway_sees_to_is_not_asked_of_a_provider(members):
         ({"prompt": {"id": "pmpt_1"}}, "prompt"),
         ({"previous_response_id": "resp_1"}, "previous_response_id"),
         ({"conversation": "conv_1"}, "conversation"),
-        ({"include": ["message.output_text.logprobs"]}, "include"),
         ({"text": {"format": {"type": "grammar"}}}, "text.format.type"),
         ({"text": {"format": {"type": "text", "x": 1}}}, "text.format.x"),
     ],

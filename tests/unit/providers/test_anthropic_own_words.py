@@ -102,7 +102,7 @@ def test_an_effort_beside_a_budget_goes_up_beside_it(model: str, effort: str | N
     assert request.dropped == dropped
 
 
-# --- blocks that were told in plain words -----------------------------------------------------------------------------
+# --- blocks that were told in plain words ---------------------------------------------------------------------------
 
 SEARCH_RESULT = {
     "type": "search_result",
@@ -163,7 +163,7 @@ def test_a_block_at_the_end_of_an_answer_may_be_anything(part: Part) -> None:
     assert block["type"] == "text"
 
 
-# --- system messages ----------------------------------------------------------------------------------------------------
+# --- system messages ------------------------------------------------------------------------------------------------
 
 
 def test_blocks_of_a_system_message_go_up_if_they_are_anthropics_own() -> None:

@@ -727,8 +727,10 @@ def test_stop_sequences_without_a_visible_character_are_named() -> None:
     [
         ("u-1", {}, "u-1", ()),
         (None, {"safety_identifier": "s-1"}, "s-1", ()),
-        ("u-1", {"safety_identifier": "s-1"}, "s-1", ()),
-        ("u-1", {"metadata": {"user_id": "m-1"}}, "m-1", ()),
+        ("u-1", {"safety_identifier": "s-1"}, "s-1", ("user",)),
+        ("u-1", {"safety_identifier": "u-1"}, "u-1", ()),
+        ("u-1", {"metadata": {"user_id": "m-1"}}, "m-1", ("user",)),
+        ("u-1", {"metadata": {"user_id": 5}}, "u-1", ("metadata.user_id",)),
         ("u-1", {"metadata": {"topic": "a"}}, "u-1", ("metadata",)),
         ("ann@example.com", {}, None, ("user",)),
         ("u-1", {"safety_identifier": "ann@example.com"}, "u-1", ("safety_identifier",)),

@@ -321,7 +321,7 @@ def test_fields_of_other_apis_are_dropped_by_name_or_refused(name: str, options:
 
 def test_a_rule_is_for_what_is_not_openais() -> None:
     assert not NATIVE_FIELDS & RULES.keys()
-    assert body(extra=extra(background=False, logprobs=False, top_logprobs=0, truncation="disabled", include=[])) == {}
+    assert body(extra=extra(background=False, truncation="disabled", include=[])) == {}
 
 
 def test_what_no_json_can_hold_is_refused() -> None:

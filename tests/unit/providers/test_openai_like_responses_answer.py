@@ -73,10 +73,12 @@ def test_a_refusal_is_told_as_one() -> None:
 
 
 def test_a_thought_comes_before_its_proof() -> None:
-    assert events_of(api.stream(api.thought("Look", proof=PROOF), pieces=1))[1:3] == [
-        ReasoningDelta("Look"),
-        ReasoningDelta(signature=PROOF, origin=DialectName.OPENAI_RESPONSES, id="rs_1"),
-    ]
+    known: dict[str, Any] = {"origin": DialectName.OPENAI_RESPONSES, "id": "rs_1"}
+    stream = api.stream(api.thought("Look", proof=PROOF))
+    events = [ReasoningDelta("Lo", **known), ReasoningDelta("ok"), ReasoningDelta(signature=PROOF, **known)]
+    assert events_of(stream)[1:4] == events
+    plain = [ReasoningDelta("Look", **known), ReasoningDelta(signature=PROOF, **known)]
+    assert read_answer(api.answer(api.thought("Look", proof=PROOF)))[1:3] == plain
 
 
 def test_thoughts_are_counted_and_their_parts_stand_apart() -> None:

@@ -365,7 +365,6 @@ def test_a_name_that_is_too_long_becomes_another_that_is_as_good() -> None:
     ("field", "value"),
     [
         ("n", 2),
-        ("logprobs", True),
         ("top_logprobs", 3),
         ("logit_bias", {"50256": -100}),
         ("presence_penalty", 0.5),

@@ -145,6 +145,7 @@ def test_endpoints_forwarded_by_model() -> None:
         Capability.MODERATIONS: "/moderations",
         Capability.SPEECH: "/audio/speech",
         Capability.IMAGE_GENERATIONS: "/images/generations",
+        Capability.COMPACTION: "/responses/compact",
         Capability.TRANSCRIPTIONS: "/audio/transcriptions",
         Capability.TRANSLATIONS: "/audio/translations",
         Capability.IMAGE_EDITS: "/images/edits",

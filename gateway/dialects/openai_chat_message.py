@@ -1,0 +1,154 @@
+"""A chat message put together from events: what of it can only be told whole, and the whole of a plain answer.
+
+Source: OpenAI API reference, "The chat completion object" (2026-11).
+"""
+
+from msgspec import Raw
+
+from gateway.core.types import (
+    ContentDelta,
+    DialectName,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+)
+from gateway.dialects.one_line import on_one_line
+from gateway.dialects.signatures import Proof, seal
+
+# what a message is made of
+Said = TextDelta | RefusalDelta | ReasoningDelta | ToolCallDelta | ContentDelta
+
+
+class HeldContent:
+    """What of a message can only be told whole: signed reasoning blocks, and content of other kinds.
+
+    A stream tells it in one chunk before the last one. Told piece by piece it would be lost in official clients: the
+    Python one fails on a second list of objects without ``index``, the JavaScript one keeps the last list only.
+    """
+
+    __slots__ = ("_contents", "_texts", "_thoughts", "size")
+
+    def __init__(self) -> None:
+        self._texts: dict[int, list[str]] = {}
+        self._thoughts: list[dict[str, str]] = []
+        self._contents: dict[str, list[Raw]] = {}
+        self.size = 0
+
+    def add_reasoning(self, event: ReasoningDelta) -> None:
+        self.size += len(event.text) + len(event.signature or "") + len(event.redacted or "")
+        if event.text:
+            self._texts.setdefault(event.block, []).append(event.text)
+        if event.redacted is not None:
+            self._thoughts.append({"type": "redacted_thinking", "data": _seal(event.redacted, event)})
+        elif event.signature is not None:
+            text = "".join(self._texts.pop(event.block, ()))
+            signature = _seal(event.signature, event)
+            self._thoughts.append({"type": "thinking", "thinking": text, "signature": signature})
+
+    def add_content(self, event: ContentDelta) -> None:
+        value = on_one_line(event.value)
+        self.size += len(value)
+        self._contents.setdefault(event.field, []).append(value)
+
+    def fields(self) -> dict[str, object]:
+        thoughts = {"thinking_blocks": self._thoughts} if self._thoughts else {}
+        return {**thoughts, **self._contents}
+
+
+def token_probabilities(tokens: list[Raw]) -> dict[str, object]:
+    """``logprobs`` of a choice. Those of a refusal are never told."""
+    return {"content": tokens, "refusal": None}
+
+
+def _seal(proof: str, event: ReasoningDelta) -> str:
+    return seal(Proof(proof, event.origin, event.id), DialectName.ANTHROPIC_MESSAGES)
+
+
+class _Call:
+    """One tool call of a plain answer, put together from its pieces."""
+
+    __slots__ = ("_arguments", "_id", "_name")
+
+    def __init__(self) -> None:
+        self._id = self._name = ""
+        self._arguments: list[str] = []
+
+    def add(self, event: ToolCallDelta) -> None:
+        self._id = event.id or self._id
+        self._name = event.name or self._name
+        self._arguments.append(event.arguments)
+
+    def fields(self) -> dict[str, object]:
+        function = {"name": self._name, "arguments": "".join(self._arguments)}
+        return {"id": self._id, "type": "function", "function": function}
+
+
+class ChatMessage:
+    """One choice of a plain answer."""
+
+    __slots__ = ("_calls", "_held", "_reasoning", "_refusals", "_texts", "_tokens")
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._refusals: list[str] = []
+        self._reasoning: list[str] = []
+        self._calls: dict[int, _Call] = {}
+        self._held: HeldContent | None = None
+        self._tokens: list[Raw] = []
+
+    def _hold(self) -> HeldContent:
+        if self._held is None:
+            self._held = HeldContent()
+        return self._held
+
+    def add(self, event: Said) -> None:
+        if isinstance(event, TextDelta):
+            self._texts.append(event.text)
+        elif isinstance(event, RefusalDelta):
+            self._refusals.append(event.text)
+        elif isinstance(event, ReasoningDelta):
+            self._reasoning.append(event.text)
+            self._hold().add_reasoning(event)
+        elif isinstance(event, ToolCallDelta):
+            self._calls.setdefault(event.position, _Call()).add(event)
+        elif event.field == "logprobs":
+            self._tokens.append(event.value)
+        else:
+            self._hold().add_content(event)
+
+    @property
+    def probabilities(self) -> dict[str, object] | None:
+        return token_probabilities(self._tokens) if self._tokens else None
+
+    def fields(self) -> dict[str, object]:
+        """The content is null only where something else stands in its place."""
+        is_null = not self._texts and (self._calls or self._refusals)
+        fields: dict[str, object] = {"role": "assistant", "content": None if is_null else "".join(self._texts)}
+        if reasoning := "".join(self._reasoning):
+            fields["reasoning_content"] = reasoning
+        if self._calls:
+            fields["tool_calls"] = [call.fields() for _, call in sorted(self._calls.items())]
+        fields["refusal"] = "".join(self._refusals) if self._refusals else None
+        return fields if self._held is None else fields | self._held.fields()
+
+
+def usage_object(usage: Usage) -> dict[str, object]:
+    """Prompt and completion tokens count everything, as in ``Usage``; ``cache_write_tokens`` stands only where some
+    were written, since most models have no such thing."""
+    prompt = {"cached_tokens": usage.cache_read_tokens, "audio_tokens": usage.input_audio_tokens}
+    if usage.cache_write_tokens:
+        prompt["cache_write_tokens"] = usage.cache_write_tokens
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+        "prompt_tokens_details": prompt,
+        "completion_tokens_details": {
+            "reasoning_tokens": usage.reasoning_tokens,
+            "audio_tokens": usage.output_audio_tokens,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }

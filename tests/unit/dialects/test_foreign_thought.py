@@ -1,0 +1,161 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.types import DialectName
+from gateway.dialects.foreign_thought import without_foreign_blocks, without_foreign_items
+from gateway.dialects.signatures import Proof, seal
+
+Json = dict[str, Any]
+
+ANTHROPIC, RESPONSES = DialectName.ANTHROPIC_MESSAGES, DialectName.OPENAI_RESPONSES
+GEMINI = DialectName.GEMINI_GENERATE_CONTENT
+# numbers and escapes that no encoder would write again as they are
+ODD = b'{"model":"m" , "temperature":1.0e0,"x":{"b":[1,\t2],"a":"\\u00e9\\/"},"big":12345678901234567890,%b}'
+
+
+def messages(*turns: Json) -> bytes:
+    return ODD % (b'"messages": %b' % json.dumps(turns, indent=1).encode())
+
+
+def items(*given: Json) -> bytes:
+    return ODD % (b'"input": %b' % json.dumps(given, indent=1).encode())
+
+
+def thinking(origin: DialectName = ANTHROPIC, text: str = "Hm.") -> Json:
+    return {"type": "thinking", "thinking": text, "signature": seal(Proof("c2lnbmVk", origin, "rs_1"), ANTHROPIC)}
+
+
+def redacted(origin: DialectName = ANTHROPIC) -> Json:
+    return {"type": "redacted_thinking", "data": seal(Proof("c2VjcmV0", origin), ANTHROPIC)}
+
+
+def reasoning(origin: DialectName = RESPONSES, *, is_redacted: bool = False) -> Json:
+    sealed = seal(Proof("ZW5jcnlwdGVk", origin, is_redacted=is_redacted), RESPONSES)
+    return {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": sealed}
+
+
+USER: Json = {"role": "user", "content": "Hi"}
+SAID: Json = {"type": "text", "text": "Hello."}
+
+
+def said(*blocks: Json) -> Json:
+    return {"role": "assistant", "content": [*blocks]}
+
+
+def same_but(member: str, found: bytes, body: bytes) -> Any:
+    """The member, after a look at all others: their bytes are as they were."""
+    new, old = json.loads(found), json.loads(body)
+    assert list(new) == list(old)
+    assert {name: value for name, value in new.items() if name != member} == {
+        name: value for name, value in old.items() if name != member
+    }
+    for untouched in (b"1.0e0", b'{"b":[1,\t2],"a":"\\u00e9\\/"}', b"12345678901234567890"):
+        assert untouched in found
+    return new[member]
+
+
+# --- nothing to be removed --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        messages(USER, said(thinking(), redacted(), SAID), USER),
+        messages({"role": "user", "content": "openai_responses:rs_1:c2ln"}, said(thinking(), SAID)),
+        messages({"role": "user", "content": [{"type": "text", "text": "openai_responses:rs_1:c2ln"}]}),
+        messages(said({"type": "tool_use", "id": "t", "name": "f", "input": {"signature": "openai_responses::x"}})),
+        messages(),
+        b'{"messages":"openai_responses:x"}',
+        b'{"messages":[5,"openai_responses:x"]}',
+        b'{"model":"openai_responses:x"}',
+        b'{"messages":[{"role":"user","openai_responses:":1}]}',
+        b'"openai_responses:',
+        b"",
+    ],
+)
+def test_a_messages_request_without_foreign_proofs_is_the_same_object(body: bytes) -> None:
+    assert without_foreign_blocks(body) is body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        items(USER, reasoning(), {"type": "message", "role": "assistant", "content": "openai_chat:x"}),
+        items({"type": "function_call_output", "call_id": "c", "output": "anthropic_messages:a:b"}),
+        items({"type": "reasoning", "summary": [{"type": "summary_text", "text": "anthropic_messages:a:b"}]}),
+        b'{"input":"anthropic_messages:a:b"}',
+        b'{"input":["anthropic_messages:a:b"]}',
+        b'"anthropic_messages:',
+    ],
+)
+def test_a_responses_request_without_foreign_proofs_is_the_same_object(body: bytes) -> None:
+    assert without_foreign_items(body) is body
+
+
+@given(st.binary(max_size=60), st.sampled_from([b"", b'"openai_chat:', b'"anthropic_messages.redacted:']))
+def test_any_bytes_come_back_as_they_are(body: bytes, mark: bytes) -> None:
+    for clean in (without_foreign_blocks, without_foreign_items):
+        assert clean(body + mark) == body + mark
+
+
+# --- something to be removed ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("origin", [RESPONSES, GEMINI, DialectName.OPENAI_CHAT])
+def test_blocks_of_another_vendor_are_left_out(origin: DialectName) -> None:
+    body = messages(USER, said(thinking(origin), redacted(origin), thinking(), SAID), USER)
+    found = same_but("messages", without_foreign_blocks(body), body)
+    assert found == [USER, said(thinking(), SAID), USER]
+
+
+def test_a_message_of_foreign_thought_alone_goes_with_it() -> None:
+    body = messages(USER, said(thinking(GEMINI)), USER)
+    assert same_but("messages", without_foreign_blocks(body), body) == [USER, USER]
+
+
+def test_a_text_that_begins_like_a_proof_keeps_nothing_from_being_removed() -> None:
+    quoted = {"role": "user", "content": "openai_responses:rs_1:c2ln"}
+    body = messages(quoted, said(thinking(GEMINI), SAID))
+    assert same_but("messages", without_foreign_blocks(body), body) == [quoted, said(SAID)]
+
+
+@pytest.mark.parametrize("origin", [ANTHROPIC, GEMINI, DialectName.OPENAI_CHAT])
+def test_items_of_another_vendor_are_left_out(origin: DialectName) -> None:
+    call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+    body = items(USER, reasoning(origin), reasoning(), reasoning(origin, is_redacted=True), call)
+    assert same_but("input", without_foreign_items(body), body) == [USER, reasoning(), call]
+
+
+def test_what_stays_of_a_list_keeps_its_bytes() -> None:
+    odd = b'{"role" : "user","content":"\\u00e9 1.0e0"}'
+    foreign = json.dumps(said(thinking(GEMINI), SAID)).encode()
+    found = without_foreign_blocks(b'{"messages":[%b,%b]}' % (odd, foreign))
+    assert odd in found
+    assert json.dumps(SAID).encode() in found
+
+
+_blocks = st.lists(
+    st.sampled_from([SAID, thinking(), redacted(), thinking(GEMINI), redacted(RESPONSES), thinking(RESPONSES)]),
+    min_size=1,
+    max_size=5,
+)
+
+
+@given(st.lists(st.just(USER) | _blocks.map(lambda blocks: said(*blocks)), max_size=4))
+def test_exactly_the_foreign_proofs_go(turns: list[Json]) -> None:
+    own = [SAID, thinking(), redacted()]
+    expected = []
+    for turn in turns:
+        if turn is not USER:
+            turn = said(*(block for block in turn["content"] if block in own))
+        if turn["content"]:
+            expected.append(turn)
+    body = messages(*turns)
+    found = without_foreign_blocks(body)
+    assert same_but("messages", found, body) == expected
+    assert (found is body) == (expected == turns)
+    assert without_foreign_blocks(found) is found
