@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.types import DialectName
-from gateway.dialects.foreign_thought import without_foreign_blocks, without_foreign_items
+from gateway.dialects.foreign_thought import without_foreign_blocks, without_foreign_items, without_foreign_members
 from gateway.dialects.signatures import Proof, seal
 
 Json = dict[str, Any]
@@ -159,3 +159,35 @@ def test_exactly_the_foreign_proofs_go(turns: list[Json]) -> None:
     assert same_but("messages", found, body) == expected
     assert (found is body) == (expected == turns)
     assert without_foreign_blocks(found) is found
+
+
+# --- chat -------------------------------------------------------------------------------------------------------------
+
+
+def test_what_the_gateway_adds_to_messages_does_not_reach_a_strict_vendor() -> None:
+    blocks = [{"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}]
+    answer = {"role": "assistant", "content": "Hello.", "reasoning_content": "Hm.", "thinking_blocks": blocks}
+    body = messages(USER, answer, {"role": "assistant", "content": "x", "provider_content": [{"type": "t"}]})
+    found = without_foreign_members(body)
+    assert same_but("messages", found, body) == [
+        USER,
+        {"role": "assistant", "content": "Hello."},
+        {"role": "assistant", "content": "x"},
+    ]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "assistant", "content": "x", "reasoning_content": "the vendor's own word"},
+        {"role": "user", "content": 'what is "thinking_blocks"?'},
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "1", "function": {"arguments": '{"provider_content":1}'}}],
+        },
+    ],
+)
+def test_what_is_the_vendors_own_stays(message: Json) -> None:
+    body = messages(USER, message)
+    assert without_foreign_members(body) is body
