@@ -54,6 +54,7 @@ CUT_SIGNAL = signal.SIGUSR1
 # For cut requests to tell their clients so.
 LAST_WORDS_S = 1.0
 
+
 class App:
     """One worker: everything between its listening socket and its connections to providers."""
 
@@ -84,7 +85,7 @@ class App:
         )
         forwarding = Forwarding(
             targets=self._targets,
-            continuity=self._keeping.responses,
+            continuity=lambda: self._keeping.responses,
             sealer=sealer,
             wait_for_models=self._discovery.wait_for_first_answers,
             metrics=self._metrics,
@@ -153,6 +154,7 @@ class App:
         self._edge.stop()
         # whoever was cut still has to be settled
         await self._wait_idle(LAST_WORDS_S)
+        await self._keeping.close()
         samples = self._samples()
         if self._shared is not None:
             self._shared.publish(samples)

@@ -196,9 +196,7 @@ ENDPOINTS = (
     _json("images", "/v1/images/generations", Capability.IMAGE_GENERATIONS, "Images from text, forwarded by model."),
     _form("image_edits", "/v1/images/edits", Capability.IMAGE_EDITS, "Images from images, forwarded by model."),
     _form("image_variations", "/v1/images/variations", Capability.IMAGE_VARIATIONS, "Image variations, by model."),
-    _json(
-        "compact", "/v1/responses/compact", Capability.COMPACTION, "Shorten a long conversation, by model."
-    ),
+    _json("compact", "/v1/responses/compact", Capability.COMPACTION, "Shorten a long conversation, by model."),
     _json("rerank", "/v1/rerank", Capability.RERANK, "Documents in the order of their relevance, by model."),
     Endpoint(
         name="models",

@@ -55,7 +55,7 @@ class Forwarding:
         self,
         *,
         targets: Targets,
-        continuity: Continuity,
+        continuity: Callable[[], Continuity],
         sealer: IdSealer,
         wait_for_models: Callable[[], Awaitable[None]],
         metrics: Metrics,
@@ -118,7 +118,7 @@ class Forwarding:
         target = await self.find_target(request, envelope.model)
         thread = None
         if envelope.is_stored or envelope.continues is not None or envelope.conversation_id is not None:
-            body, thread = await self._continuity.resume(request.principal.name, envelope, body, target)
+            body, thread = await self._continuity().resume(request.principal.name, envelope, body, target)
             if request.endpoint.name in _FREE:
                 thread = None  # nothing was answered that could be gone on from
         opened = self._sealer.open_all(body, request.principal.name, target.instance.name)
@@ -164,6 +164,8 @@ class Forwarding:
         finally:
             self._metrics.active_streams -= 1
             call.attach(None)
+            # too late for a header, but the log line tells it
+            record.dropped += plan.lost_fields()
         if not relay.is_stream:
             # asked for a stream, answered in one piece
             self._reply_plain(call, plan, record, relay, thread)
@@ -180,6 +182,7 @@ class Forwarding:
             instance.count(outcome_of(error))
             raise
         instance.count("ok")
+        record.dropped += plan.lost_fields()
         # counting tokens uses none
         record.usage = None if record.endpoint in _FREE else summary.usage
         record.finish_reason = summary.finish_reason
@@ -189,9 +192,9 @@ class Forwarding:
 
     def _keep(self, thread: Thread, plan: Plan, answer_id: str | None) -> None:
         if plan.encoder is not None:
-            self._continuity.keep(thread, plan.encoder.kept)
+            self._continuity().keep(thread, plan.encoder.kept)
         else:
-            self._continuity.keep_native(thread, plan.target.instance.name, answer_id)
+            self._continuity().keep_native(thread, plan.target.instance.name, answer_id)
 
     # --- attempts ---
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 from gateway.core.edge import HeaderMap
 from gateway.core.errors import BadRequest, NotFound, UpstreamBroken, UpstreamError, UpstreamRefused
 from gateway.core.jsonguard import guarded, request_stream_usage
-from gateway.core.names import is_header_value
+from gateway.core.names import is_header_value, shown_fields
 from gateway.core.types import DialectName, Event, Fault, Finish, UsageReport
 from gateway.dialects.contract import Dialect, Encoder, Envelope
 from gateway.flow import Flow, PassFlow, Translation
@@ -32,7 +32,8 @@ _MEDIA_TYPES = frozenset(
 
 class Plan(Struct):
     """``extra_head`` are header lines of this request alone. ``translator`` and ``new_encoder`` are None on the way
-    through, where bytes are not translated; ``encoder`` is the one of the attempt under way. ``dropped`` names client fields that the provider has no place for."""
+    through, where bytes are not translated; ``encoder`` is the one of the attempt under way. ``dropped`` names
+    client fields that the provider has no place for."""
 
     target: Target
     door: Door
@@ -71,6 +72,10 @@ class Plan(Struct):
             return PassFlow(self.door.surface.read_summary)
         assert observer is not None  # the conformance kit: a surface that streams has one
         return observer(self.strips_usage)
+
+    def lost_fields(self) -> tuple[str, ...]:
+        """Names of what the provider answered, so far, and the client's dialect has no place for."""
+        return shown_fields(self.encoder.dropped) if self.encoder is not None else ()
 
     def read_plain(self, body: bytes) -> tuple[bytes, Summary]:
         """The whole answer ``body`` of the provider as the client reads it. Raises ``UpstreamError``."""

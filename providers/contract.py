@@ -6,14 +6,13 @@ several: a path and the dialect spoken there. When the client's dialect is a sur
 back.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
 from gateway.core.errors import UnsupportedParameter, UpstreamRefused
-from gateway.core.limits import MAX_NAMED_FIELDS
+from gateway.core.names import shown_fields
 from gateway.core.secret import Secret
 from gateway.core.types import (
     Capability,
@@ -69,22 +68,15 @@ class Summary(Struct):
 class ProviderRequest(Struct):
     """A request in the provider's words. ``headers`` come on top of the record's own; ``dropped`` names the client's
     fields that the provider has no place for and whose loss is harmless. Clients choose those names and a header tells
-    them, so what is no plain name becomes ``?`` and a long list ends in a number."""
+    them, so they are judged (``shown_fields``)."""
 
     body: bytes
     headers: tuple[Header, ...] = ()
     dropped: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.dropped:
-            return
-        names = [name if _PLAIN_NAME.fullmatch(name) else "?" for name in self.dropped[:MAX_NAMED_FIELDS]]
-        if (unnamed := len(self.dropped) - len(names)) > 0:
-            names.append(f"{unnamed} more")
-        self.dropped = tuple(names)
-
-
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_.\[\]-]{1,128}")
+        if self.dropped:
+            self.dropped = shown_fields(self.dropped)
 
 
 class Transducer(Protocol):

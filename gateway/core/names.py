@@ -6,12 +6,14 @@ patterns can backtrack far: every repetition ends at a character the next part c
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from urllib.parse import quote, unquote
 
 from gateway.core.limits import (
     MAX_HOST_CHARS,
     MAX_INSTANCE_NAME_CHARS,
     MAX_MODEL_ID_CHARS,
+    MAX_NAMED_FIELDS,
     MAX_PATH_SEGMENT_CHARS,
     MAX_REQUEST_ID_CHARS,
 )
@@ -21,6 +23,7 @@ _MODEL_SEGMENT = r"(?!\.\.?(?:/|\Z))[A-Za-z0-9._:@+~\[\]-]+"
 _MODEL_ID = re.compile(rf"{_MODEL_SEGMENT}(?:/{_MODEL_SEGMENT})*")
 _PATH_SEGMENT = re.compile(rf"(?!\.\.?\Z)[A-Za-z0-9._~:@+=,-]{{1,{MAX_PATH_SEGMENT_CHARS}}}")
 _REQUEST_ID = re.compile(rf"[A-Za-z0-9._~:/+=@|;-]{{1,{MAX_REQUEST_ID_CHARS}}}")
+_FIELD_NAME = re.compile(r"[A-Za-z0-9_.\[\]-]{1,128}")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"(?:[!-~](?:[\t -~]*[!-~])?)?")
 _BROKEN_QUOTE = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -59,6 +62,15 @@ def is_header_value(text: str) -> bool:
     """A ``field-value`` of RFC 9110 section 5.5 without its obsolete 8-bit part: printable ASCII, spaces and tabs
     inside only, or nothing at all."""
     return _HEADER_VALUE.fullmatch(text) is not None
+
+
+def shown_fields(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of fields, which anybody may have made up, as a header and a log line can tell them: what is no plain name
+    becomes ``?``, and a long list ends in a number (``5 more``)."""
+    shown = [name if _FIELD_NAME.fullmatch(name) else "?" for name in names[:MAX_NAMED_FIELDS]]
+    if (untold := len(names) - len(shown)) > 0:
+        shown.append(f"{untold} more")
+    return tuple(shown)
 
 
 def is_instance_name(text: str) -> bool:

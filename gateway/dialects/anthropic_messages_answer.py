@@ -7,13 +7,13 @@ incomplete (pieces of parallel calls, mostly) waits until the call's JSON is; th
 each call together. No block is opened before there is something in it. Arguments are told verbatim, valid or not.
 
 A refusal is text, with the stop reason ``refusal``. Only choice 0 is told: a message has one. What content without a
-neutral noun becomes is in ``anthropic_messages_words``.
+neutral noun becomes is in ``anthropic_messages_words``. What cannot be told is named in ``dropped``.
 
 Source: platform.claude.com/docs, "Streaming messages" (2026-11).
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from msgspec import Raw
@@ -37,8 +37,6 @@ from gateway.dialects.anthropic_errors import fault_event
 from gateway.dialects.anthropic_messages_body import MessageBody
 from gateway.dialects.anthropic_messages_waiting import ArgumentScan, ContentPiece, Waiting
 from gateway.dialects.anthropic_messages_words import (
-    BLOCK_FIELD,
-    CITATION_FIELDS,
     MESSAGE_FIELDS,
     STOP_FIELDS,
     message_head,
@@ -50,6 +48,7 @@ from gateway.dialects.anthropic_messages_words import (
     stop_members,
     usage_object,
 )
+from gateway.dialects.left_out import LeftOut
 
 _encode = msgspec.json.Encoder().encode
 
@@ -68,6 +67,7 @@ class MessagesEncoder:
     """Writes one answer, either with ``stream`` call by call or with ``body`` once. Nothing is sent before there is
     something to tell: until then another provider may still be tried."""
 
+    kept: ClassVar[None] = None  # nobody can ask for a message again
     __slots__ = (
         "_delta_head",
         "_has_begun",
@@ -83,6 +83,7 @@ class MessagesEncoder:
         "_told_calls",
         "_usage",
         "_waiting",
+        "dropped",
     )
 
     def __init__(self, model: str, created: int) -> None:
@@ -102,11 +103,7 @@ class MessagesEncoder:
         self._scan = ArgumentScan()
         self._told_calls: set[int] = set()
         self._waiting = Waiting()
-
-    @property
-    def kept(self) -> None:
-        """Nobody can ask for a message again."""
-        return None
+        self.dropped = LeftOut()
 
     # --- a stream -------------------------------------------------------------------------------------------------
 
@@ -129,7 +126,10 @@ class MessagesEncoder:
         """A vector is no part of a chat."""
 
     def _write_text(self, event: TextDelta, out: list[bytes]) -> None:
-        if event.choice or not event.text:
+        if event.choice:
+            self.dropped.name_choice(event.choice)
+            return
+        if not event.text:
             return
         if self._kind is not _TEXT:
             if self._must_wait(event, out):
@@ -142,7 +142,10 @@ class MessagesEncoder:
         self._write_text(TextDelta(event.text, event.choice), out)
 
     def _write_reasoning(self, event: ReasoningDelta, out: list[bytes]) -> None:
-        if event.choice or not (event.text or event.signature or event.redacted) or self._must_wait(event, out):
+        if event.choice:
+            self.dropped.name_choice(event.choice)
+            return
+        if not (event.text or event.signature or event.redacted) or self._must_wait(event, out):
             return
         if event.text or event.signature:
             if self._kind is not _THINKING or self._number != event.block:
@@ -157,17 +160,24 @@ class MessagesEncoder:
 
     def _write_content(self, event: ContentDelta, out: list[bytes]) -> None:
         if event.choice:
-            return
-        if event.field in CITATION_FIELDS:
-            citation = read_citation(event)
-            if citation is not None and not self._must_wait(event, out) and self._kind is _TEXT:
-                self._add(b'{"type":"citations_delta","citation":%b}' % bytes(citation), out)
-        elif event.field == BLOCK_FIELD:
-            block = read_block(event)
-            if block is not None and not self._must_wait(event, out):
-                self._tell_block(block, out)
+            self.dropped.name_choice(event.choice)
         elif event.field in STOP_FIELDS or event.field in MESSAGE_FIELDS:
             self._members[event.field] = event.value
+        elif (citation := read_citation(event)) is not None:
+            self._write_citation(event, citation, out)
+        elif (block := read_block(event)) is not None:
+            if not self._must_wait(event, out):
+                self._tell_block(block, out)
+        else:
+            self.dropped.name(event.field)
+
+    def _write_citation(self, event: ContentDelta, citation: Raw, out: list[bytes]) -> None:
+        if self._must_wait(event, out):
+            return
+        if self._kind is _TEXT:
+            self._add(b'{"type":"citations_delta","citation":%b}' % bytes(citation), out)
+        else:
+            self.dropped.name(event.field)
 
     def _write_finish(self, event: Finish, out: list[bytes]) -> None:
         while not self._is_over and (pieces := self._waiting.take()) is not None:
@@ -235,6 +245,7 @@ class MessagesEncoder:
 
     def _write_tool_call(self, event: ToolCallDelta, out: list[bytes]) -> None:
         if event.choice:
+            self.dropped.name_choice(event.choice)
             return
         self._tell_tool_call(event, out)
         while self._scan.is_complete and not self._is_over and (pieces := self._waiting.take()) is not None:
@@ -280,7 +291,7 @@ class MessagesEncoder:
     # --- a plain answer -------------------------------------------------------------------------------------------
 
     def body(self, events: list[Event]) -> bytes:
-        message, finish = MessageBody(), None
+        message, finish = MessageBody(self.dropped), None
         for event in events:
             if isinstance(event, Start):
                 self._write_start(event, [])
@@ -288,7 +299,7 @@ class MessagesEncoder:
                 self._usage = event.usage
             elif isinstance(event, Finish):
                 finish = event
-            elif not isinstance(event, Fault | Vector) and not event.choice:
+            elif not isinstance(event, Fault | Vector):
                 message.add(event)
         answer = message_head(self._id, self._model)
         answer["content"] = message.blocks()
@@ -314,11 +325,9 @@ _WRITERS: dict[type[Event], Callable[[MessagesEncoder, Any, list[bytes]], None]]
 class CountingEncoder:
     """Writes the answer of token counting, which is never streamed."""
 
+    kept: ClassVar[None] = None
+    dropped: ClassVar[tuple[str, ...]] = ()
     __slots__ = ()
-
-    @property
-    def kept(self) -> None:
-        return None
 
     def stream(self, events: list[Event]) -> bytes:
         return b""

@@ -9,14 +9,13 @@ from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.types import ContentDelta, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
 from gateway.dialects.anthropic_messages_waiting import ContentPiece
 from gateway.dialects.anthropic_messages_words import (
-    BLOCK_FIELD,
-    CITATION_FIELDS,
     MESSAGE_FIELDS,
     STOP_FIELDS,
     read_block,
     read_citation,
     sealed,
 )
+from gateway.dialects.left_out import LeftOut
 
 _read_object = msgspec.json.Decoder(dict[str, Raw]).decode
 
@@ -60,9 +59,11 @@ def _input(arguments: str) -> dict[str, str] | Raw:
 class MessageBody:
     """Blocks in the order of a stream: each where it begins, calls with all of their pieces."""
 
-    __slots__ = ("_blocks", "_calls", "is_refusal", "members")
+    __slots__ = ("_blocks", "_calls", "_dropped", "is_refusal", "members")
 
-    def __init__(self) -> None:
+    def __init__(self, dropped: LeftOut) -> None:
+        """``dropped`` is told what has no place."""
+        self._dropped = dropped
         self._blocks: list[_Block] = []
         self._calls: dict[int, _Block] = {}
         self.is_refusal = False
@@ -77,7 +78,9 @@ class MessageBody:
         return [block.told() for block in self._blocks]
 
     def add(self, event: ContentPiece) -> None:
-        if isinstance(event, TextDelta | RefusalDelta):
+        if event.choice:
+            self._dropped.name_choice(event.choice)
+        elif isinstance(event, TextDelta | RefusalDelta):
             self.is_refusal = self.is_refusal or isinstance(event, RefusalDelta)
             self._add_text(event.text)
         elif isinstance(event, ReasoningDelta):
@@ -118,16 +121,15 @@ class MessageBody:
         block.pieces.append(event.arguments)
 
     def _add_content(self, event: ContentDelta) -> None:
-        if event.field in CITATION_FIELDS:
-            citation = read_citation(event)
-            if citation is not None and self._blocks and self._blocks[-1].kind == "text":
-                self._blocks[-1].citations.append(citation)
-        elif event.field == BLOCK_FIELD:
-            block = read_block(event)
-            if block is not None:
-                self._add_whole({**block})
-        elif event.field in STOP_FIELDS or event.field in MESSAGE_FIELDS:
+        last = self._blocks[-1] if self._blocks else None
+        if event.field in STOP_FIELDS or event.field in MESSAGE_FIELDS:
             self.members[event.field] = event.value
+        elif (citation := read_citation(event)) is not None and last is not None and last.kind == "text":
+            last.citations.append(citation)
+        elif (block := read_block(event)) is not None:
+            self._add_whole({**block})
+        else:
+            self._dropped.name(event.field)
 
     def _add_whole(self, fields: dict[str, Any]) -> None:
         self._blocks.append(_Block(fields, is_closed=True))

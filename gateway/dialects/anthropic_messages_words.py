@@ -8,7 +8,7 @@ Of the content that has no neutral noun (``ContentDelta``) this dialect can tell
 - ``provider_content``: blocks of Anthropic's own tools, as they are;
 - ``stop_details``, ``container`` and ``context_management``: members of the message.
 
-The rest (items of other vendors' tools, pictures) has no place here and is left out.
+The rest (items of other vendors' tools, pictures) has no place here.
 
 Source: platform.claude.com/docs, "Messages" (API reference), "Streaming messages", "Citations" (2026-11).
 """
@@ -56,8 +56,8 @@ _STOP_WORDS = {
 }
 
 # Where ``ContentDelta`` fields stand: in a text block, as a block, in the ``delta`` of the last event, and beside it.
-CITATION_FIELDS = frozenset(("annotations", "citations"))
-BLOCK_FIELD = "provider_content"
+_CITATION_FIELDS = frozenset(("annotations", "citations"))
+_BLOCK_FIELD = "provider_content"
 STOP_FIELDS = ("stop_details", "container")
 MESSAGE_FIELDS = ("context_management",)
 
@@ -127,7 +127,9 @@ def on_one_line(json: bytes) -> bytes:
 
 
 def read_citation(event: ContentDelta) -> Raw | None:
-    """The citation in Anthropic's words; None when they have none for it."""
+    """The citation in Anthropic's words; None when they have none for it, and for other content."""
+    if event.field not in _CITATION_FIELDS:
+        return None
     try:
         members = _read_members(event.value)
         told = _read_web_citation(members) if event.field == "annotations" else _read_own_citation(members)
@@ -167,8 +169,13 @@ def _is_text(raw: Raw) -> bool:
 
 def read_block(event: ContentDelta) -> Members | None:
     """The members of a block of Anthropic's own tools; None for content of other vendors."""
+    if event.field != _BLOCK_FIELD:
+        return None
     try:
         members = _read_members(event.value)
     except DECODE_ERRORS:
         return None
-    return members if _BLOCK_KIND.fullmatch(bytes(members.get("type", _NULL))) else None
+    kind = bytes(members.get("type", _NULL))
+    # OpenAI has items of that name too, and its items have ids
+    is_foreign = kind == b'"compaction"' and "id" in members
+    return members if _BLOCK_KIND.fullmatch(kind) and not is_foreign else None

@@ -1,6 +1,6 @@
 """What a client dialect is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -42,10 +42,15 @@ class Encoder(Protocol):
     """Writes one answer in the client's dialect. The model is told to the client under the name it asked for.
 
     ``kept`` is the whole answer as JSON, once it is complete, in dialects whose answers can be asked for again.
+    ``dropped`` names what of the answer, so far, the dialect has no place for: ``answer.`` and where a chat message
+    carries it (``answer.images``), or the choice (``answer.choices[1]``), each once.
     """
 
     @property
     def kept(self) -> bytes | None: ...
+
+    @property
+    def dropped(self) -> Sequence[str]: ...
 
     def stream(self, events: list[Event]) -> bytes:
         """The server-sent events for these events; after a ``Finish`` the dialect's terminator, after a ``Fault`` an
@@ -63,8 +68,10 @@ class Dialect(Struct, frozen=True):
     """``decode`` raises ``BadRequest`` naming the field at fault and gives a ``ChatRequest``, or what else the
     capability asks for. ``encoder(request, created)`` starts the answer to what was decoded; ``created`` is a Unix time
     in seconds. ``error_body`` and ``error_event`` render an error before and after the first byte. ``ping`` is sent
-    into a stream that has been quiet for a while; empty where the dialect has none. ``with_model(body, envelope, model)`` puts another model into a
-    request's bytes and changes nothing else. ``read_form(body, content_type)`` reads a form where others read JSON.
+    into a stream that has been quiet for a while; empty where the dialect has none.
+
+    ``with_model(body, envelope, model)`` puts another model into a request's bytes and changes nothing else.
+    ``read_form(body, content_type)`` reads a form where others read JSON.
 
     ``prepare(request, envelope, unique)`` gives a decoded request what its answer must know beside it: the envelope as
     the client wrote it, and a word that no other answer has. ``without_foreign_thought(body)`` is a request without

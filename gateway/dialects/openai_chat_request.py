@@ -10,13 +10,11 @@ from functools import partial
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Raw
 
-from gateway.core.limits import MAX_MESSAGES, MAX_MODEL_ID_CHARS, MAX_STOP_SEQUENCES, MAX_TOOLS
+from gateway.core.limits import MAX_MODEL_ID_CHARS, MAX_STOP_SEQUENCES, MAX_TOOLS
 from gateway.core.types import ChatRequest, ResponseFormat, Tool, ToolChoice
-from gateway.dialects.contract import Envelope
 from gateway.dialects.fields import (
-    AnyObject,
     Decode,
     FieldError,
     Fields,
@@ -28,7 +26,6 @@ from gateway.dialects.fields import (
     as_text_or_object,
     each,
     nested,
-    parse_body,
     put_back,
     read_body,
     require,
@@ -51,31 +48,6 @@ _as_budget: Decode[int] = msgspec.json.Decoder(Annotated[int, Meta(ge=0)]).decod
 _as_stop: Decode[str | list[str]] = msgspec.json.Decoder(
     str | Annotated[list[str], Meta(max_length=MAX_STOP_SEQUENCES)]
 ).decode
-
-
-# --- what routing needs -------------------------------------------------------------------------------------------
-
-
-class _StreamOptions(Struct):
-    include_usage: bool | None = None
-
-
-class _ChatEnvelope(Envelope, kw_only=True):
-    model: _Model
-    messages: Annotated[list[AnyObject], Meta(min_length=1, max_length=MAX_MESSAGES)]
-    stream_options: _StreamOptions | None = None
-
-    @property
-    def include_usage(self) -> bool:
-        return self.stream_options is not None and self.stream_options.include_usage is True
-
-
-_as_envelope: Decode[_ChatEnvelope] = msgspec.json.Decoder(_ChatEnvelope).decode
-
-
-def read_envelope(body: bytes) -> Envelope:
-    """Model and stream flags. The other members are only checked to be JSON. Raises ``BadRequest``."""
-    return parse_body(body, _as_envelope)
 
 
 # --- the request --------------------------------------------------------------------------------------------------

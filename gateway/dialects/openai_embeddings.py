@@ -10,7 +10,7 @@ little-endian float32, as OpenAI's own clients ask for and decode them.
 import base64
 import struct
 from functools import partial
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 from msgspec import Meta, Raw
@@ -117,7 +117,8 @@ class EmbeddingsEncoder:
     __slots__ = ("_is_base64", "_model")
 
     # an answer cannot be asked for again
-    kept = None
+    kept: ClassVar[None] = None
+    dropped: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, request: EmbeddingRequest) -> None:
         self._model = request.model

@@ -54,6 +54,7 @@ class CountingEncoder:
     """Writes the answer of token counting ("Get input token counts"), which is never streamed."""
 
     kept: ClassVar[None] = None
+    dropped: ClassVar[tuple[str, ...]] = ()
     __slots__ = ()
 
     def stream(self, events: list[Event]) -> bytes:

@@ -10,6 +10,7 @@ from msgspec import Raw, Struct
 from gateway.core.batching import cancel, create, decode_batch, encode_batch, read_order
 from gateway.core.errors import BadRequest, GatewayError, NotFound
 from gateway.core.jsonguard import guarded
+from gateway.core.names import shown_fields
 from gateway.core.types import Capability
 from gateway.objects.contract import ObjectStore, StoredObject
 from gateway.request import Reply, Request
@@ -18,7 +19,6 @@ from gateway.resources.paging import find_page, list_body, read_page
 from gateway.resources.places import GATEWAY, Places, read_told
 from gateway.resources.upload_form import BATCH_PURPOSE
 from gateway.targets import ProviderInstance
-from providers.contract import ProviderRequest
 
 _BATCHES = Capability.BATCHES
 _DEFAULT_PAGE, _LONGEST_PAGE = 20, 100
@@ -76,7 +76,7 @@ class Batches:
             )
         )
         self._wake()
-        dropped = request.record.dropped = ProviderRequest(b"", dropped=order.unknown).dropped
+        dropped = request.record.dropped = shown_fields(order.unknown)
         told = f"X-Sluice-Dropped: {', '.join(dropped)}\r\n" if dropped else ""
         return Reply(200, encode_batch(batch), headers=told.encode())
 

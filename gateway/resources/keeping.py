@@ -1,29 +1,36 @@
-"""Everything that the gateway keeps for its clients, put together: the store, the endpoints on it, the batch runner."""
+"""Everything that the gateway keeps for its clients, put together: the store, the endpoints on it, the batch runner.
+
+Each part is imported and built when it is first needed: most gateways keep nothing, and none keeps everything.
+"""
 
 import asyncio
 import contextlib
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from time import time
+from typing import TYPE_CHECKING
 
 from gateway.config.settings import BatchSettings, StorageSettings
 from gateway.core.errors import GatewayError
 from gateway.core.limits import MIB
 from gateway.core.object_ids import IdSealer
 from gateway.endpoints import Action
-from gateway.objects.files import FileContents
-from gateway.objects.sqlite import SqliteStore
 from gateway.request import Reply, Request, new_id
-from gateway.resources.additions import Additions
-from gateway.resources.batch_runner import Answer, BatchRunner
-from gateway.resources.batches import Batches
-from gateway.resources.conversations import Conversations
-from gateway.resources.files import Files
-from gateway.resources.places import Places
-from gateway.resources.responses import StoredResponses
 from gateway.targets import Targets
 from gateway.telemetry.logs import Log
+
+if TYPE_CHECKING:
+    from gateway.objects.files import FileContents
+    from gateway.objects.sqlite import SqliteStore
+    from gateway.resources.additions import Additions
+    from gateway.resources.batch_runner import Answer, BatchRunner
+    from gateway.resources.batches import Batches
+    from gateway.resources.conversations import Conversations
+    from gateway.resources.files import Files
+    from gateway.resources.places import Places
+    from gateway.resources.responses import StoredResponses
 
 # What stands around a file in the form that it is uploaded in.
 _FORM_BYTES = MIB
@@ -32,8 +39,7 @@ _TIDY_S = 3600.0
 
 
 class Keeping:
-    """``responses`` remembers answers for forwarding; ``actions`` are the endpoints. Nothing is opened or imported for
-    storing before something is stored, or was in an earlier life of the gateway."""
+    """Nothing is opened for storing before something is stored, or was in an earlier life of the gateway."""
 
     def __init__(
         self,
@@ -45,58 +51,119 @@ class Keeping:
         log: Log,
         is_shared: bool,
     ) -> None:
+        self._storage = storage
+        self._settings = batches
         self._path = Path(storage.path)
+        self._targets = targets
+        self._sealer = sealer
         self._log = log
+        self._is_shared = is_shared
         self.lost_objects = 0
-        self._store = SqliteStore(self._path, self._note_lost, is_shared=is_shared)
-        self._contents = FileContents(self._path.parent / "files", max_bytes=storage.max_file)
-        self._batches = batches
-        places = Places(targets, sealer)
-        self._additions = Additions(log, is_shared=is_shared)
-        self.responses = StoredResponses(self._store, places, targets, self._additions, storage.ttl, self._note_lost)
-        self._conversations = Conversations(
-            self._store, places, tuple(targets.instances.values()), self._additions, new_id
-        )
-        self._files = Files(
-            self._store, self._contents, places, storage.max_file + _FORM_BYTES, new_id, self._note_lost
-        )
-        self._places = places
-        self._runner: BatchRunner | None = None
+        self._answer: Answer | None = None
         self._tidying: asyncio.Task[None] | None = None
+
+    # --- the parts ---
+
+    @cached_property
+    def _store(self) -> "SqliteStore":
+        from gateway.objects.sqlite import SqliteStore
+
+        return SqliteStore(self._path, self._note_lost, is_shared=self._is_shared)
+
+    @cached_property
+    def _contents(self) -> "FileContents":
+        from gateway.objects.files import FileContents
+
+        return FileContents(self._path.parent / "files", max_bytes=self._storage.max_file)
+
+    @cached_property
+    def _places(self) -> "Places":
+        from gateway.resources.places import Places
+
+        return Places(self._targets, self._sealer)
+
+    @cached_property
+    def _additions(self) -> "Additions":
+        from gateway.resources.additions import Additions
+
+        return Additions(self._log, is_shared=self._is_shared)
+
+    @cached_property
+    def responses(self) -> "StoredResponses":
+        """Remembers answers for forwarding."""
+        from gateway.resources.responses import StoredResponses
+
+        return StoredResponses(
+            self._store, self._places, self._targets, self._additions, self._storage.ttl, self._note_lost
+        )
+
+    @cached_property
+    def _conversations(self) -> "Conversations":
+        from gateway.resources.conversations import Conversations
+
+        instances = tuple(self._targets.instances.values())
+        return Conversations(self._store, self._places, instances, self._additions, new_id)
+
+    @cached_property
+    def _files(self) -> "Files":
+        from gateway.resources.files import Files
+
+        max_bytes = self._storage.max_file + _FORM_BYTES
+        return Files(self._store, self._contents, self._places, max_bytes, new_id, self._note_lost)
+
+    @cached_property
+    def _batches(self) -> "Batches":
+        from gateway.resources.batches import Batches
+
+        return Batches(self._store, self._files, self._places, self._runner.wake, new_id, self._note_lost)
+
+    @cached_property
+    def _runner(self) -> "BatchRunner":
+        from gateway.resources.batch_runner import BatchRunner
+
+        assert self._answer is not None  # started before the first request
+        return BatchRunner(
+            self._store,
+            self._files,
+            self._answer,
+            self._log,
+            concurrency=self._settings.concurrency,
+            new_id=new_id,
+        )
+
+    # --- endpoints ---
 
     def actions(self) -> Mapping[Action, Callable[[Request], Awaitable[Reply | None]]]:
         """What the endpoints of kept objects do."""
-        conversations, files = self._conversations, self._files
-        batches = Batches(self._store, files, self._places, self._wake, new_id, self._note_lost)
         return {
-            Action.GET_RESPONSE: self.responses.get,
-            Action.DELETE_RESPONSE: self.responses.delete,
-            Action.CANCEL_RESPONSE: self.responses.cancel,
-            Action.LIST_INPUT_ITEMS: self.responses.list_input,
-            Action.CREATE_CONVERSATION: conversations.create,
-            Action.GET_CONVERSATION: conversations.get,
-            Action.UPDATE_CONVERSATION: conversations.update,
-            Action.DELETE_CONVERSATION: conversations.delete,
-            Action.ADD_ITEMS: conversations.add_items,
-            Action.LIST_ITEMS: conversations.list_items,
-            Action.GET_ITEM: conversations.get_item,
-            Action.DELETE_ITEM: conversations.delete_item,
-            Action.UPLOAD_FILE: files.create,
-            Action.LIST_FILES: files.list,
-            Action.GET_FILE: files.get,
-            Action.DELETE_FILE: files.delete,
-            Action.GET_FILE_CONTENT: files.content,
-            Action.CREATE_BATCH: batches.create,
-            Action.LIST_BATCHES: batches.list,
-            Action.GET_BATCH: batches.get,
-            Action.CANCEL_BATCH: batches.cancel,
+            Action.GET_RESPONSE: lambda request: self.responses.get(request),
+            Action.DELETE_RESPONSE: lambda request: self.responses.delete(request),
+            Action.CANCEL_RESPONSE: lambda request: self.responses.cancel(request),
+            Action.LIST_INPUT_ITEMS: lambda request: self.responses.list_input(request),
+            Action.CREATE_CONVERSATION: lambda request: self._conversations.create(request),
+            Action.GET_CONVERSATION: lambda request: self._conversations.get(request),
+            Action.UPDATE_CONVERSATION: lambda request: self._conversations.update(request),
+            Action.DELETE_CONVERSATION: lambda request: self._conversations.delete(request),
+            Action.ADD_ITEMS: lambda request: self._conversations.add_items(request),
+            Action.LIST_ITEMS: lambda request: self._conversations.list_items(request),
+            Action.GET_ITEM: lambda request: self._conversations.get_item(request),
+            Action.DELETE_ITEM: lambda request: self._conversations.delete_item(request),
+            Action.UPLOAD_FILE: lambda request: self._files.create(request),
+            Action.LIST_FILES: lambda request: self._files.list(request),
+            Action.GET_FILE: lambda request: self._files.get(request),
+            Action.DELETE_FILE: lambda request: self._files.delete(request),
+            Action.GET_FILE_CONTENT: lambda request: self._files.content(request),
+            Action.CREATE_BATCH: lambda request: self._batches.create(request),
+            Action.LIST_BATCHES: lambda request: self._batches.list(request),
+            Action.GET_BATCH: lambda request: self._batches.get(request),
+            Action.CANCEL_BATCH: lambda request: self._batches.cancel(request),
         }
 
-    def start(self, answer: Answer) -> None:
+    # --- life ---
+
+    def start(self, answer: "Answer") -> None:
         """``answer`` serves the requests of batches."""
-        self._runner = BatchRunner(
-            self._store, self._files, answer, self._log, concurrency=self._batches.concurrency, new_id=new_id
-        )
+        self._answer = answer
         if self._has_begun():
             self._runner.wake()
         self._tidying = asyncio.create_task(self._tidy())
@@ -106,19 +173,21 @@ class Keeping:
         return os.path.exists(self._path)
 
     async def stop(self) -> None:
-        """Let go of batches, and write what waits."""
+        """Let go of batches; requests under way may still keep what they must."""
         if self._tidying is not None:
             self._tidying.cancel()
             await asyncio.gather(self._tidying, return_exceptions=True)
-        if self._runner is not None:
+        if "_runner" in vars(self):
             await self._runner.stop()
-        await self._additions.settle()
-        with contextlib.suppress(GatewayError):
-            await self._store.close()
 
-    def _wake(self) -> None:
-        assert self._runner is not None  # started before the first request
-        self._runner.wake()
+    async def close(self) -> None:
+        """Write what waits. Nothing may be asked to be kept afterwards."""
+        built = vars(self)
+        if "_additions" in built:
+            await self._additions.settle()
+        if "_store" in built:
+            with contextlib.suppress(GatewayError):
+                await self._store.close()
 
     async def _tidy(self) -> None:
         """Remove what has expired, with the contents of files."""

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from gateway.core.errors import BadRequest, UnsupportedParameter
 from gateway.core.limits import MAX_MESSAGES, MAX_STOP_SEQUENCES, MAX_TOOLS
 from gateway.core.types import ChatRequest, ResponseFormat, ToolChoice
-from gateway.dialects.openai_chat_request import decode, read_envelope
+from gateway.dialects.openai_chat_envelope import read_envelope
+from gateway.dialects.openai_chat_request import decode
 
 HELLO = [{"role": "user", "content": "Hello"}]
 WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}

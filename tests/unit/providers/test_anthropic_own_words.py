@@ -102,6 +102,29 @@ def test_an_effort_beside_a_budget_goes_up_beside_it(model: str, effort: str | N
     assert request.dropped == dropped
 
 
+@pytest.mark.parametrize(
+    ("effort", "budget", "dropped"),
+    [
+        ("none", 2000, ("reasoning.max_tokens",)),
+        ("high", 0, ("reasoning_effort",)),
+        ("none", 0, ()),
+    ],
+)
+def test_of_two_wishes_that_contradict_each_other_one_is_named(
+    effort: str, budget: int, dropped: tuple[str, ...]
+) -> None:
+    chat = [Message(Role.USER, [Text("Hi")])]
+    request = ChatRequest(model="m", messages=chat, reasoning_effort=effort, reasoning_budget=budget)
+    assert to_wire(request, SONNET_45).dropped == dropped
+
+
+def test_all_that_is_given_up_with_thinking_is_named() -> None:
+    thinking = {"type": "enabled", "budget_tokens": 2000}
+    request = sent({"thinking": thinking, "output_config": {"effort": "low"}}, "claude-3-5-haiku")
+    assert written(request, "thinking") is None
+    assert request.dropped == ("reasoning_effort", "reasoning.max_tokens")
+
+
 # --- blocks that were told in plain words ---------------------------------------------------------------------------
 
 SEARCH_RESULT = {
