@@ -71,17 +71,13 @@ class Forwarding:
 
     # --- the story ---
 
-    async def forward(self, request: Request) -> None:
+    def forward(self, request: Request) -> Awaitable[None]:
         """Answer a request whose body is JSON. Raises ``GatewayError`` while nothing has reached the client."""
-        body = await self.read_body(request)
-        await self._carry(request, guarded(body, request.dialect.read_envelope), body)
+        return self._carry(request, _read_json)
 
-    async def forward_form(self, request: Request) -> None:
+    def forward_form(self, request: Request) -> Awaitable[None]:
         """The same for a form."""
-        read_form = request.dialect.read_form
-        assert read_form is not None  # endpoints that take forms have a dialect that reads them
-        body = await self.read_body(request)
-        await self._carry(request, read_form(body, request.call.headers.get("Content-Type", "")), body)
+        return self._carry(request, _read_form)
 
     async def count_tokens(self, request: Request) -> Reply | None:
         """As ``forward``; where the provider cannot count, the answer is an estimate and says so."""
@@ -90,7 +86,7 @@ class Forwarding:
         target = await self.find_target(request, envelope.model)
         if target.native is not None or target.translating:
             try:
-                await self._carry(request, envelope, body)
+                await self._carry(request, _read_json, body)
             except UpstreamRefused as error:
                 # it speaks the provider's dialect and lacks this endpoint, as most compatible servers do
                 if error.upstream_status not in _NOT_THERE:
@@ -105,19 +101,24 @@ class Forwarding:
         return Reply(200, encoder(asked, int(time.time())).body(events), headers=_ESTIMATED)
 
     async def read_body(self, request: Request) -> bytes:
-        call = request.call
-        body = call.take_body(self._max_body_bytes)
-        if body is None:
-            body = await call.read_body(self._max_body_bytes)
-            request.record.upload_ms = milliseconds(monotonic() - call.started_at)
+        """A body that has not arrived with its head."""
+        body = await request.call.read_body(self._max_body_bytes)
+        request.record.upload_ms = milliseconds(monotonic() - request.call.started_at)
         return body
 
-    async def _carry(self, request: Request, envelope: Envelope, body: bytes) -> None:
+    async def _carry(
+        self, request: Request, read: Callable[[Request, bytes], Envelope], body: bytes | None = None
+    ) -> None:
         call, record = request.call, request.record
+        if body is None:
+            body = call.take_body(self._max_body_bytes)
+            if body is None:
+                body = await self.read_body(request)
+        envelope = read(request, body)
         record.is_stream = envelope.stream is True
         target = await self.find_target(request, envelope.model)
         thread = None
-        if envelope.is_stored or envelope.continues is not None or envelope.conversation_id is not None:
+        if not envelope.stands_alone:
             body, thread = await self._continuity().resume(request.principal.name, envelope, body, target)
             if request.endpoint.name in _FREE:
                 thread = None  # nothing was answered that could be gone on from
@@ -259,6 +260,16 @@ class Forwarding:
 
 
 # --- small decisions ---
+
+
+def _read_json(request: Request, body: bytes) -> Envelope:
+    return guarded(body, request.dialect.read_envelope)
+
+
+def _read_form(request: Request, body: bytes) -> Envelope:
+    read_form = request.dialect.read_form
+    assert read_form is not None  # endpoints that take forms have a dialect that reads them
+    return read_form(body, request.call.headers.get("Content-Type", ""))
 
 
 def _client_deadline(call: Call) -> float:

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from gateway.core.edge import HeaderMap
 from gateway.core.errors import BadRequest, NotFound, UpstreamBroken, UpstreamError, UpstreamRefused
-from gateway.core.jsonguard import guarded, request_stream_usage
+from gateway.core.jsonguard import request_stream_usage
 from gateway.core.names import is_header_value, shown_fields
 from gateway.core.types import DialectName, Event, Fault, Finish, UsageReport
 from gateway.dialects.contract import Dialect, Encoder, Envelope
@@ -151,7 +151,7 @@ def _translated(
 ) -> Plan:
     assert dialect.decode is not None
     assert dialect.encoder is not None  # a dialect that cannot be translated has no translating targets
-    request = guarded(body, dialect.decode)
+    request = dialect.decode(body)  # it has passed its guard, when the envelope was read
     door = target.door_for(request)
     if door is None or door.surface.translator is None:
         raise NotFound(f"Provider {target.instance.name!r} does not offer this.")
@@ -170,7 +170,8 @@ def _forwarded(door: Door, headers: HeaderMap) -> bytes:
     """The client's headers that go up, and the provider's own values for those the client has not sent."""
     lines = []
     for name in door.surface.forwarded_headers:
-        value = ", ".join(headers.getall(name, ())) or door.default_headers.get(name)
+        given = ", ".join(headers.getall(name, ())) if name in headers else ""
+        value = given or door.default_headers.get(name)
         if not value:
             continue
         if not is_header_value(value):

@@ -23,6 +23,11 @@ class Envelope(Struct, kw_only=True):
         return False
 
     @property
+    def stands_alone(self) -> bool:
+        """Nothing is remembered for the request, before it or behind it. Dialects that have such requests say when."""
+        return True
+
+    @property
     def continues(self) -> str | None:
         """The id of an earlier answer that this request builds on without repeating it."""
         return None

@@ -16,6 +16,7 @@ from gateway.dialects.signatures import unseal
 Members = dict[str, Raw]
 
 # Every sealed proof is a whole string that begins with its origin.
+_BEGINNINGS = tuple({f'"{origin.value.partition("_")[0]}_'.encode() for origin in DialectName})
 _MARKS = tuple(f'"{origin.value}{end}'.encode() for origin in DialectName for end in (":", ".redacted:"))
 # What only this gateway (and others of its kind) writes into a message; the text of thought stands beside it.
 _OWN_MEMBERS = ("thinking_blocks", "provider_content")
@@ -46,7 +47,7 @@ def without_foreign_items(body: bytes) -> bytes:
 
 
 def _cleaned(body: bytes, member: str, clean: Callable[[Raw], Raw | None]) -> bytes:
-    return _rewritten(body, member, clean) if any(mark in body for mark in _MARKS) else body
+    return _rewritten(body, member, clean) if any(mark in body for mark in _BEGINNINGS) else body
 
 
 def _rewritten(body: bytes, member: str, clean: Callable[[Raw], Raw | None]) -> bytes:

@@ -16,7 +16,6 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import msgspec
-from msgspec import Raw
 
 from gateway.core.limits import MAX_ANSWER_ID_CHARS, MAX_HELD_ANSWER_CHARS
 from gateway.core.types import (
@@ -32,8 +31,15 @@ from gateway.core.types import (
     Usage,
     UsageReport,
 )
-from gateway.dialects.one_line import on_one_line
-from gateway.dialects.openai_chat_message import ChatMessage, HeldContent, token_probabilities, usage_object
+from gateway.dialects.left_out import LeftOut
+from gateway.dialects.openai_chat_message import (
+    PROBABILITY_FIELDS,
+    ChatMessage,
+    HeldContent,
+    TokenProbabilities,
+    read_audio,
+    usage_object,
+)
 from gateway.dialects.openai_errors import fault_event
 
 _encode = msgspec.json.Encoder().encode
@@ -57,6 +63,7 @@ class ChatEncoder:
         "_is_over",
         "_model",
         "_usage",
+        "dropped",
     )
 
     def __init__(self, model: str, include_usage: bool, created: int) -> None:
@@ -68,6 +75,7 @@ class ChatEncoder:
         self._usage: Usage | None = None
         self._is_over = False
         self._has_untold = False  # probabilities
+        self.dropped = LeftOut()
         self._begin(f"{created:x}", created)
 
     def _begin(self, answer_id: str, created: int) -> None:
@@ -136,16 +144,29 @@ class ChatEncoder:
 
     def _write_content(self, event: ContentDelta, out: list[bytes]) -> None:
         choice = self._open(event.choice, b"null", out)
-        if event.field == "logprobs":
-            choice.untold.append(on_one_line(event.value))
+        if event.field in PROBABILITY_FIELDS:
+            choice.untold.add(event)
             self._has_untold = True
-            return
-        choice.held.add_content(event)
-        self._check_size(choice, out)
+        elif event.field == "audio":
+            self._write_audio(choice, event, out)
+        else:
+            choice.held.add_content(event)
+            self._check_size(choice, out)
+
+    def _write_audio(self, choice: "_Choice", event: ContentDelta, out: list[bytes]) -> None:
+        """Of all content that is no text only speech is streamed in pieces ("Audio and speech")."""
+        piece = read_audio(event.value)
+        if piece is None:
+            self.dropped.name("audio")
+        elif piece:
+            choice.has_other = True
+            out.append(choice.delta(b'{"audio":%b}' % _encode(piece)))
 
     def _tell_probabilities(self, out: list[bytes]) -> None:
         self._has_untold = False
-        out += [choice.probabilities() for _, choice in sorted(self._choices.items()) if choice.untold]
+        for _, choice in sorted(self._choices.items()):
+            if (told := choice.untold.take()) is not None:
+                out.append(choice.probabilities(told))
 
     def _check_size(self, choice: "_Choice", out: list[bytes]) -> None:
         if choice.held.size > MAX_HELD_ANSWER_CHARS:
@@ -186,13 +207,13 @@ class ChatEncoder:
     # --- a plain answer -------------------------------------------------------------------------------------------
 
     def body(self, events: list[Event]) -> bytes:
-        messages = {0: ChatMessage()}
+        messages = {0: ChatMessage(self.dropped)}
         reason = None
         for event in events:
             if isinstance(event, _CONTENT):
                 message = messages.get(event.choice)
                 if message is None:
-                    message = messages[event.choice] = ChatMessage()
+                    message = messages[event.choice] = ChatMessage(self.dropped)
                 message.add(event)
             elif isinstance(event, UsageReport):
                 self._usage = event.usage
@@ -209,7 +230,7 @@ class ChatEncoder:
                 {
                     "index": index,
                     "message": message.fields(),
-                    "logprobs": message.probabilities,
+                    "logprobs": message.take_probabilities(),
                     "finish_reason": reason,
                 }
                 for index, message in sorted(messages.items())
@@ -247,14 +268,13 @@ class _Choice:
         self.has_text = False
         self.has_other = False
         self.held = HeldContent()
-        self.untold: list[Raw] = []
+        self.untold = TokenProbabilities()
 
     def delta(self, delta: bytes) -> bytes:
         return self._head + delta + _UNFINISHED + self._tail
 
-    def probabilities(self) -> bytes:
+    def probabilities(self, told: dict[str, object]) -> bytes:
         """The chunk of those that came since the last one."""
-        told, self.untold = token_probabilities(self.untold), []
         return self._head + b'{},"logprobs":%b,"finish_reason":null}]' % _encode(told) + self._tail
 
     def last(self, reason: str) -> bytes:

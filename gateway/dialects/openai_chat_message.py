@@ -3,8 +3,12 @@
 Source: OpenAI API reference, "The chat completion object" (2026-11).
 """
 
+from typing import Any
+
+import msgspec
 from msgspec import Raw
 
+from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.types import (
     ContentDelta,
     DialectName,
@@ -14,8 +18,15 @@ from gateway.core.types import (
     ToolCallDelta,
     Usage,
 )
+from gateway.dialects.left_out import LeftOut
 from gateway.dialects.one_line import on_one_line
 from gateway.dialects.signatures import Proof, seal
+
+_read_object = msgspec.json.Decoder(dict[str, Any]).decode
+# what comes in pieces of spoken answers that are streamed; their other members are told once
+_GROWING = ("data", "transcript")
+# of the text, and of a refusal
+PROBABILITY_FIELDS = ("logprobs", "refusal_logprobs")
 
 # what a message is made of
 Said = TextDelta | RefusalDelta | ReasoningDelta | ToolCallDelta | ContentDelta
@@ -57,9 +68,29 @@ class HeldContent:
         return {**thoughts, **self._contents}
 
 
-def token_probabilities(tokens: list[Raw]) -> dict[str, object]:
-    """``logprobs`` of a choice. Those of a refusal are never told."""
-    return {"content": tokens, "refusal": None}
+class TokenProbabilities:
+    """``logprobs`` of a choice."""
+
+    __slots__ = ("_lists",)
+
+    def __init__(self) -> None:
+        self._lists: tuple[list[Raw], list[Raw]] = ([], [])
+
+    def add(self, event: ContentDelta) -> None:
+        self._lists[PROBABILITY_FIELDS.index(event.field)].append(on_one_line(event.value))
+
+    def take(self) -> dict[str, object] | None:
+        """Those that came since the last time; None when there were none."""
+        (content, refusal), self._lists = self._lists, ([], [])
+        return {"content": content or None, "refusal": refusal or None} if content or refusal else None
+
+
+def read_audio(value: Raw) -> dict[str, Any] | None:
+    """A spoken answer, or a piece of one; None for what is neither."""
+    try:
+        return _read_object(value)
+    except DECODE_ERRORS:
+        return None
 
 
 def _seal(proof: str, event: ReasoningDelta) -> str:
@@ -88,15 +119,18 @@ class _Call:
 class ChatMessage:
     """One choice of a plain answer."""
 
-    __slots__ = ("_calls", "_held", "_reasoning", "_refusals", "_texts", "_tokens")
+    __slots__ = ("_audio", "_calls", "_dropped", "_held", "_reasoning", "_refusals", "_texts", "_tokens")
 
-    def __init__(self) -> None:
+    def __init__(self, dropped: LeftOut) -> None:
+        """``dropped`` is told what has no place."""
+        self._dropped = dropped
         self._texts: list[str] = []
         self._refusals: list[str] = []
         self._reasoning: list[str] = []
         self._calls: dict[int, _Call] = {}
         self._held: HeldContent | None = None
-        self._tokens: list[Raw] = []
+        self._tokens = TokenProbabilities()
+        self._audio: dict[str, Any] = {}
 
     def _hold(self) -> HeldContent:
         if self._held is None:
@@ -113,24 +147,37 @@ class ChatMessage:
             self._hold().add_reasoning(event)
         elif isinstance(event, ToolCallDelta):
             self._calls.setdefault(event.position, _Call()).add(event)
-        elif event.field == "logprobs":
-            self._tokens.append(event.value)
+        elif event.field in PROBABILITY_FIELDS:
+            self._tokens.add(event)
+        elif event.field == "audio":
+            self._add_audio(event.value)
         else:
             self._hold().add_content(event)
 
-    @property
-    def probabilities(self) -> dict[str, object] | None:
-        return token_probabilities(self._tokens) if self._tokens else None
+    def _add_audio(self, value: Raw) -> None:
+        piece = read_audio(value)
+        if piece is None:
+            self._dropped.name("audio")
+            return
+        for name, news in piece.items():
+            known = self._audio.get(name)
+            is_more = name in _GROWING and isinstance(news, str) and isinstance(known, str)
+            self._audio[name] = f"{known}{news}" if is_more else news
+
+    def take_probabilities(self) -> dict[str, object] | None:
+        return self._tokens.take()
 
     def fields(self) -> dict[str, object]:
         """The content is null only where something else stands in its place."""
-        is_null = not self._texts and (self._calls or self._refusals)
+        is_null = not self._texts and (self._calls or self._refusals or self._audio)
         fields: dict[str, object] = {"role": "assistant", "content": None if is_null else "".join(self._texts)}
         if reasoning := "".join(self._reasoning):
             fields["reasoning_content"] = reasoning
         if self._calls:
             fields["tool_calls"] = [call.fields() for _, call in sorted(self._calls.items())]
         fields["refusal"] = "".join(self._refusals) if self._refusals else None
+        if self._audio:
+            fields["audio"] = self._audio
         return fields if self._held is None else fields | self._held.fields()
 
 

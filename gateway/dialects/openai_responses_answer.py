@@ -3,8 +3,9 @@
 Source: OpenAI API reference, "The response object" and "Streaming events" of the Responses API (2026-11); the order of
 members is OpenAI's. A response object repeats what its request asked for, with OpenAI's defaults for what it left open.
 
-Content without a noun of its own is told where this API has a place for it: citations at the text, and probabilities of
-its tokens once it is whole. The rest (pieces of provider-side tools) is left out.
+Content without a noun of its own is told where this API has a place for it: citations at the text, probabilities of its
+tokens once it is whole, pictures and the work of OpenAI's own tools as items. The rest (work of other vendors' tools,
+sound), and all choices but the first, are left out and named in ``dropped``.
 """
 
 import re
@@ -33,6 +34,7 @@ from gateway.core.types import (
     Vector,
 )
 from gateway.dialects.fields import Fields, rest
+from gateway.dialects.left_out import LeftOut
 from gateway.dialects.one_line import on_one_line
 from gateway.dialects.openai_responses_output import (
     CallItem,
@@ -45,6 +47,7 @@ from gateway.dialects.openai_responses_output import (
     open_call,
 )
 from gateway.dialects.openai_responses_request import ResponsesRequest
+from gateway.dialects.openai_responses_whole import HostedItem, PictureItem, read_hosted, read_picture
 
 Item = TypeVar("Item", bound=OutputItem)
 
@@ -83,6 +86,7 @@ class ResponsesEncoder:
         "_open",
         "_tools",
         "_usage",
+        "dropped",
         "kept",
     )
 
@@ -102,6 +106,7 @@ class ResponsesEncoder:
         self._is_announced = self._is_over = self._is_plain = False
         self._answer = b""
         self.kept: bytes | None = None
+        self.dropped = LeftOut()
 
     # --- the two ways to answer -----------------------------------------------------------------------------------
 
@@ -127,28 +132,57 @@ class ResponsesEncoder:
                 self._id = _make_id(event.id, self._created)
 
     def _write_text(self, event: TextDelta) -> None:
-        if event.text and not event.choice:
+        if event.choice:
+            self.dropped.name_choice(event.choice)
+        elif event.text:
             self._message().add_text(event.text)
             self._check_size()
 
     def _write_refusal(self, event: RefusalDelta) -> None:
-        if event.text and not event.choice:
+        if event.choice:
+            self.dropped.name_choice(event.choice)
+        elif event.text:
             self._message().add_refusal(event.text)
             self._check_size()
 
     def _write_content(self, event: ContentDelta) -> None:
         if event.choice:
+            self.dropped.name_choice(event.choice)
             return
-        if event.field == "annotations":
-            self._message().add_annotation(event.value)
-            self._check_size()
-        elif event.field == "logprobs" and isinstance(self._open, MessageItem):
-            self._open.add_probability(event.value)
-            self._check_size()
+        write = _CONTENT_WRITERS.get(event.field)
+        if write is None or not write(self, event.value):
+            self.dropped.name(event.field)
+        self._check_size()
+
+    def _write_annotation(self, value: Raw) -> bool:
+        return self._message().add_annotation(value)
+
+    def _write_probability(self, value: Raw) -> bool:
+        return isinstance(self._open, MessageItem) and self._open.add_probability(value)
+
+    def _write_picture(self, value: Raw) -> bool:
+        picture = read_picture(value)
+        if picture is None:
+            return False
+        self._close_open()
+        self._add(PictureItem(*self._next_place(), picture))
+        return True
+
+    def _write_hosted(self, value: Raw) -> bool:
+        found = read_hosted(value)
+        if found is None:
+            return False
+        own_id, members = found
+        self._close_open()
+        self._add(HostedItem(*self._next_place(), members, own_id if self._is_new(own_id) else None))
+        return True
 
     def _write_reasoning(self, event: ReasoningDelta) -> None:
+        if event.choice:
+            self.dropped.name_choice(event.choice)
+            return
         has_proof = bool(event.signature or event.redacted)
-        if event.choice or not (event.text or has_proof):
+        if not (event.text or has_proof):
             return
         item = self._open
         if not isinstance(item, ReasoningItem) or item.block != event.block:
@@ -162,10 +196,14 @@ class ResponsesEncoder:
 
     def _own_id(self, event: ReasoningDelta) -> str | None:
         is_own = event.origin is DialectName.OPENAI_RESPONSES
-        return event.id if is_own and all(item.id != event.id for item in self._items) else None
+        return event.id if is_own and self._is_new(event.id) else None
+
+    def _is_new(self, item_id: str | None) -> bool:
+        return all(item.id != item_id for item in self._items)
 
     def _write_tool_call(self, event: ToolCallDelta) -> None:
         if event.choice:
+            self.dropped.name_choice(event.choice)
             return
         call = self._calls.get(event.position)
         if call is None:
@@ -272,6 +310,13 @@ _WRITERS: dict[type[Event], Callable[[ResponsesEncoder, Any], None]] = {
     UsageReport: ResponsesEncoder._write_usage,
     Finish: ResponsesEncoder._write_finish,
     Fault: ResponsesEncoder._write_fault,
+}
+
+_CONTENT_WRITERS: dict[str, Callable[[ResponsesEncoder, Raw], bool]] = {
+    "annotations": ResponsesEncoder._write_annotation,
+    "logprobs": ResponsesEncoder._write_probability,
+    "images": ResponsesEncoder._write_picture,
+    "provider_content": ResponsesEncoder._write_hosted,
 }
 
 

@@ -118,17 +118,19 @@ class MessageItem(OutputItem):
         part.pieces.append(text)
         self.log.tell_delta(part.delta_head, text)
 
-    def add_annotation(self, value: Raw) -> None:
-        """A citation; what is none is left out."""
+    def add_annotation(self, value: Raw) -> bool:
+        """A citation; false for what is none."""
         part = self._part
         if type(part) is not _TextPart:
             part = self._open_text()
-        part.annotate(value)
+        return part.annotate(value)
 
-    def add_probability(self, value: Raw) -> None:
-        """Of a token of the text under way; what belongs to no text is left out."""
-        if type(self._part) is _TextPart:
-            self._part.measure(value)
+    def add_probability(self, value: Raw) -> bool:
+        """Of a token of the text under way; false where there is none, as in a refusal."""
+        if type(self._part) is not _TextPart:
+            return False
+        self._part.measure(value)
+        return True
 
     def close(self, status: str) -> None:
         if self._part is None:
@@ -164,14 +166,15 @@ class _TextPart:
         self.delta_head = _delta_head("response.output_text.delta", self._place)
         self._log.tell("response.content_part.added", {**self._place, "part": self._part("")})
 
-    def annotate(self, value: Raw) -> None:
+    def annotate(self, value: Raw) -> bool:
         annotation = _read_annotation(value, self._start)
         if annotation is None:
-            return
+            return False
         place = {**self._place, "annotation_index": len(self._annotations)}
         self._annotations.append(annotation)
         self._log.size += len(bytes(value))
         self._log.tell("response.output_text.annotation.added", {**place, "annotation": annotation})
+        return True
 
     def measure(self, value: Raw) -> None:
         self._probabilities.append(on_one_line(value))

@@ -88,6 +88,10 @@ class ResponsesEnvelope(Envelope, kw_only=True):
         return {name: raw_json(value) for name, value in named.items() if value is not None}
 
     @property
+    def stands_alone(self) -> bool:
+        return not self.is_stored and self.continues is None and self.conversation_id is None
+
+    @property
     def is_stored(self) -> bool:
         """May the answer be asked for later? So it is unless the client says no."""
         return self.store is not False

@@ -265,6 +265,7 @@ class _Choice:
 
     def add_probabilities(self, logprobs: object) -> None:
         self._events += told_probabilities(_member(logprobs, "content"), self._index)
+        self._events += told_probabilities(_member(logprobs, "refusal"), self._index, "refusal_logprobs")
 
     def _tell(self, field: str, value: object) -> None:
         self._events.append(ContentDelta(field, raw_json(value), self._index))

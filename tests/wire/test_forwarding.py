@@ -327,6 +327,39 @@ def test_what_a_translation_drops_is_named(gateway: Gateway, upstream: ScriptedU
     assert "seed" not in upstream.request.json()
 
 
+SEARCHED = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "q"}}
+
+
+def responses(gateway: Gateway, **members: Any) -> Response:
+    body = {"model": "claude-sonnet-4-5", "input": "Hi", "store": False, **members}
+    return gateway.post("/v1/responses", json.dumps(body).encode(), **CLIENT_HEADERS)
+
+
+def test_what_the_answer_loses_is_named_too(gateway: Gateway, upstream: ScriptedUpstream) -> None:
+    upstream.answer(reply(messages_api.answer(SEARCHED, {"type": "text", "text": "Hi"})))
+    response = responses(gateway, seed=7)
+    assert response.json["output"][-1]["content"][0]["text"] == "Hi"
+    assert response.headers["x-sluice-dropped"] == "seed, answer.provider_content"
+    assert gateway.requests()[-1]["dropped"] == ["seed", "answer.provider_content"]
+
+
+def test_what_a_stream_loses_is_in_the_log(gateway: Gateway, upstream: ScriptedUpstream) -> None:
+    data = messages_api.start() + messages_api.block(0, SEARCHED) + messages_api.text(1, "Hi") + messages_api.end()
+    upstream.answer(stream(data))
+    response = responses(gateway, stream=True, seed=7)
+    assert b"response.completed" in response.body
+    assert response.headers["x-sluice-dropped"] == "seed"
+    assert gateway.requests()[-1]["dropped"] == ["seed", "answer.provider_content"]
+
+
+def test_a_stream_answered_in_one_piece_names_its_losses_once(gateway: Gateway, upstream: ScriptedUpstream) -> None:
+    upstream.answer(reply(messages_api.answer(SEARCHED, {"type": "text", "text": "Hi"})))
+    response = responses(gateway, stream=True)
+    assert b"response.completed" in response.body
+    assert response.headers["x-sluice-dropped"] == "answer.provider_content"
+    assert gateway.requests()[-1]["dropped"] == ["answer.provider_content"]
+
+
 @pytest.mark.parametrize("name", ["a\r\nX-Evil: 1", "a\x00b", "caf\u00e9", "a, b", "x" * 100_000])
 def test_no_field_name_can_write_a_header(gateway: Gateway, upstream: ScriptedUpstream, name: str) -> None:
     upstream.answer(reply(messages_api.answer({"type": "text", "text": "Hi"})))

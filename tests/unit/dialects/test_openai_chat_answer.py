@@ -229,6 +229,27 @@ def test_citations_come_together_and_as_they_are():
     assert found[-2] == {"annotations": [{"type": "url_citation", "title": "a\nb"}, {"type": "x"}]}
 
 
+def test_speech_is_told_in_pieces_as_it_comes():
+    pieces = [
+        {"id": "audio_1", "transcript": "He"},
+        {"data": "UklG"},
+        {"transcript": "llo", "data": "RiQA"},
+        {"expires_at": 5},
+    ]
+    events = [ContentDelta("audio", Raw(json.dumps(piece, indent=1).encode())) for piece in pieces]
+    first, *found, last = deltas(*events, STOP)
+    assert (first["content"], [delta["audio"] for delta in found], last) == (None, pieces, {})
+    whole = {"id": "audio_1", "transcript": "Hello", "data": "UklGRiQA", "expires_at": 5}
+    assert (message(*events, STOP)["audio"], message(*events, STOP)["content"]) == (whole, None)
+
+
+@pytest.mark.parametrize("value", [b"5", b"[", b'"UklG"'])
+def test_what_is_no_speech_is_not_told_as_such(value):
+    event = ContentDelta("audio", Raw(value))
+    assert deltas(event, STOP)[-1] == {"content": ""}
+    assert "audio" not in message(event, STOP)
+
+
 def test_a_refusal_stands_in_place_of_the_content():
     found = deltas(RefusalDelta("I can"), RefusalDelta("not."), STOP)
     assert found[1:] == [{"refusal": "I can"}, {"refusal": "not."}, {}]

@@ -12,7 +12,17 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from gateway.core.errors import UnsupportedParameter
 from gateway.core.limits import MAX_HELD_ANSWER_CHARS
-from gateway.core.types import ContentDelta, Event, Fault, Finish, FinishReason, Start, TextDelta, ToolCallDelta
+from gateway.core.types import (
+    ContentDelta,
+    Event,
+    Fault,
+    Finish,
+    FinishReason,
+    RefusalDelta,
+    Start,
+    TextDelta,
+    ToolCallDelta,
+)
 from gateway.dialects import anthropic_messages_request
 from gateway.dialects.openai_chat_answer import ChatEncoder
 from tests.kit import response_objects
@@ -28,9 +38,9 @@ def token(text: str = "Hi") -> Json:
     return {"token": text, "logprob": -0.25, "bytes": list(text.encode()), "top_logprobs": []}
 
 
-def measured(text: str = "Hi", choice: int = 0) -> ContentDelta:
+def measured(text: str = "Hi", choice: int = 0, field: str = "logprobs") -> ContentDelta:
     """Spaced as no encoder of ours would."""
-    return ContentDelta("logprobs", Raw(json.dumps(token(text), indent=1).encode()), choice)
+    return ContentDelta(field, Raw(json.dumps(token(text), indent=1).encode()), choice)
 
 
 # --- chat completions -------------------------------------------------------------------------------------------------
@@ -91,6 +101,15 @@ def test_many_at_once_are_one_chunk_of_their_choice() -> None:
         (1, {"content": [token("b")], "refusal": None}),
     ]
     assert [c["finish_reason"] for chunk in found[-2:] for c in chunk["choices"]] == ["stop", "stop"]
+
+
+def test_those_of_a_refusal_stand_apart() -> None:
+    refused = [RefusalDelta("No"), measured("No", field="refusal_logprobs")]
+    answer = json.loads(ChatEncoder("m", False, 5).body([START, *refused, STOP]))
+    ChatCompletion.model_validate(answer)
+    assert answer["choices"][0]["logprobs"] == {"content": None, "refusal": [token("No")]}
+    [choice] = put_together(chunks([START, *refused, STOP]))["choices"]
+    assert choice["logprobs"] == answer["choices"][0]["logprobs"]
 
 
 def test_nothing_follows_an_answer_that_broke_off() -> None:

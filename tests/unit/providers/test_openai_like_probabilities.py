@@ -107,6 +107,14 @@ def test_a_plain_chat_completion_tells_them_of_each_choice() -> None:
     assert told(events) == [(0, HI), (1, HALF)]
 
 
+def test_those_of_a_refusal_are_told_apart() -> None:
+    logprobs = {"content": None, "refusal": [HI]}
+    choice = {"index": 0, "message": {"refusal": "Hi"}, "logprobs": logprobs, "finish_reason": "stop"}
+    events = read_chat_answer(json.dumps({"id": "a", "choices": [choice]}).encode())
+    [found] = [event for event in events if isinstance(event, ContentDelta)]
+    assert (found.field, json.loads(bytes(found.value))) == ("refusal_logprobs", HI)
+
+
 def test_a_stream_of_chat_tells_each_behind_its_text() -> None:
     chunks = [
         {"index": 0, "delta": {"content": t["token"]}, "logprobs": {"content": [t], "refusal": None}}
