@@ -135,7 +135,7 @@ class Forwarding:
             self._reply_plain(call, plan, record, relay, thread)
 
     async def find_target(self, request: Request, model: str) -> Target:
-        """The target of a model, noted in the record. Raises ``ModelNotFound`` or ``BadRequest``."""
+        """The target of a model, noted in the record. Raises ``ModelNotFound`` or ``EndpointNotSupported``."""
         record = request.record
         try:
             target = self._targets.find(model, request.endpoint)

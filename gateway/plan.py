@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.core.edge import HeaderMap
-from gateway.core.errors import BadRequest, NotFound, UpstreamBroken, UpstreamError, UpstreamRefused
+from gateway.core.errors import BadRequest, EndpointNotSupported, UpstreamBroken, UpstreamError, UpstreamRefused
 from gateway.core.jsonguard import request_stream_usage
 from gateway.core.names import is_header_value, shown_fields
 from gateway.core.types import DialectName, Event, Fault, Finish, UsageReport
@@ -115,7 +115,7 @@ def make_plan(
     new_id: Callable[[], str],
 ) -> Plan:
     """``headers`` are the client's, ``now`` is a Unix time, ``new_id`` gives a random word. Raises ``BadRequest`` or
-    ``NotFound``."""
+    ``EndpointNotSupported``."""
     door = target.native
     if door is None:
         return _translated(target, dialect, envelope, body, headers, now, new_id)
@@ -154,7 +154,7 @@ def _translated(
     request = dialect.decode(body)  # it has passed its guard, when the envelope was read
     door = target.door_for(request)
     if door is None or door.surface.translator is None:
-        raise NotFound(f"Provider {target.instance.name!r} does not offer this.")
+        raise EndpointNotSupported(f"Provider {target.instance.name!r} does not offer this.")
     translator = door.surface.translator
     wire = translator.to_wire(request, target.model)
     extra_head = _forwarded(door, headers) if door.surface.forwarded_headers else b""

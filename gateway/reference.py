@@ -74,7 +74,7 @@ _FIELDS = {
     "bytes_in": "size of the request body",
     "bytes_out": "size of the answer's body",
     "upstream_request_id": "the provider's own id of the request, for its support",
-    "dropped": "request fields left out, as in `X-Sluice-Dropped`",
+    "dropped": "what was left out of request and answer, named as in `X-Sluice-Dropped`",
     "error": "the error's code",
     "detail": "what only the operator may see of it; never a prompt, never a key",
     "disconnected": "true when the client left",

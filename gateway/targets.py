@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.core.decoding import DECODE_ERRORS
-from gateway.core.errors import BadRequest, UpstreamRefused
+from gateway.core.errors import EndpointNotSupported, UpstreamRefused
 from gateway.core.retry import RetryPolicy
 from gateway.core.routing import Instance, ModelIndex
 from gateway.core.secret import Secret
@@ -212,7 +212,7 @@ class Targets:
         self._cache.clear()
 
     def find(self, requested: str, endpoint: Endpoint) -> Target:
-        """Raises ``ModelNotFound`` or ``BadRequest``."""
+        """Raises ``ModelNotFound`` or ``EndpointNotSupported``."""
         target = self._cache.get((endpoint.name, requested))
         if target is None:
             target = self._make(requested, endpoint)
@@ -228,7 +228,9 @@ class Targets:
         surfaces = instance.provider.surfaces.get(capability, ())
         target = Target(instance, surfaces, endpoint.dialect, route.model, series)
         if target.native is None and not target.translating and capability not in _ESTIMATED:
-            raise BadRequest(f"Provider {instance.name!r} does not offer {endpoint.path}.", param="model")
+            raise EndpointNotSupported(
+                f"Provider {instance.name!r} does not offer {endpoint.path} for {route.model!r}.", param="model"
+            )
         if len(self._cache) < MAX_TARGETS:
             self._cache[endpoint.name, requested] = target
         return target

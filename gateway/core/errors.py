@@ -2,8 +2,8 @@
 
     GatewayError
     ├─ source client      BadRequest ─ UnsupportedParameter, PreviousResponseNotFound,
-    │                     Unauthorized, NotFound ─ ModelNotFound, MethodNotAllowed, HeadRefused,
-    │                     RequestTimeout, TooLarge, HeadersTooLarge, UnsupportedMedia
+    │                     Unauthorized, NotFound ─ ModelNotFound, EndpointNotSupported,
+    │                     MethodNotAllowed, HeadRefused, RequestTimeout, TooLarge, HeadersTooLarge, UnsupportedMedia
     ├─ source gateway     Overloaded, StorageUnavailable, Internal
     └─ source upstream    UpstreamError
                           ├─ UpstreamRefused        the provider answered with an error status
@@ -111,6 +111,12 @@ class ModelNotFound(NotFound):
     """No configured provider has the model."""
 
     code = "model_not_found"
+
+
+class EndpointNotSupported(NotFound):
+    """The model's provider does not offer this endpoint for it."""
+
+    code = "endpoint_not_supported"
 
 
 class MethodNotAllowed(ClientError):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
-from gateway.core.errors import BadRequest, ModelNotFound
+from gateway.core.errors import EndpointNotSupported, ModelNotFound
 from gateway.core.names import is_model_id
 from gateway.core.types import Capability, Model
 
@@ -52,13 +52,15 @@ class ModelIndex:
         self.is_complete = all(instance.models is not None for instance in self._instances.values())
 
     def resolve(self, requested: str, capability: Capability) -> Route:
-        """Raises ``ModelNotFound``, or ``BadRequest`` when the model's provider has no such endpoint."""
+        """Raises ``ModelNotFound``, or ``EndpointNotSupported`` when the model's provider has no such endpoint."""
         is_possible = is_model_id(requested)
         route = (self._qualified(requested) or self._bare(requested, capability)) if is_possible else None
         if route is None:
             raise self.unknown(requested)
         if capability not in self._instances[route.instance].capabilities:
-            raise BadRequest(f"Provider {route.instance!r} does not offer {capability.value}.", param="model")
+            raise EndpointNotSupported(
+                f"Provider {route.instance!r} does not offer {capability.value}.", param="model"
+            )
         return route
 
     def _qualified(self, requested: str) -> Route | None:

@@ -292,7 +292,8 @@ class RefusalDelta(Struct, tag="refusal"):
 
 class ReasoningDelta(Struct, tag="reasoning", omit_defaults=True):
     """A piece of the reasoning block number ``block`` (0, 1, ...). ``signature`` and ``redacted`` come whole, in the
-    last piece of their block; ``origin`` and ``id`` stand beside them, as in ``Reasoning``."""
+    last piece of their block; ``origin`` and ``id`` stand beside them, as in ``Reasoning``, or on the first piece when
+    they are known then."""
 
     text: str = ""
     block: int = 0

@@ -37,7 +37,9 @@ from gateway.dialects.anthropic_errors import fault_event
 from gateway.dialects.anthropic_messages_body import MessageBody
 from gateway.dialects.anthropic_messages_waiting import ArgumentScan, ContentPiece, Waiting
 from gateway.dialects.anthropic_messages_words import (
+    CALLER,
     MESSAGE_FIELDS,
+    NO_STOP,
     STOP_FIELDS,
     message_head,
     message_id,
@@ -46,6 +48,7 @@ from gateway.dialects.anthropic_messages_words import (
     read_citation,
     sealed,
     stop_members,
+    usage_counts,
     usage_object,
 )
 from gateway.dialects.left_out import LeftOut
@@ -134,6 +137,7 @@ class MessagesEncoder:
         if self._kind is not _TEXT:
             if self._must_wait(event, out):
                 return
+            # as Anthropic begins it: citations come as deltas, and clients add them to a list of their own
             self._open(_TEXT, b'{"type":"text","text":""}', out)
         out += (self._delta_head, _encode(event.text), _DELTA_END)
 
@@ -190,7 +194,7 @@ class MessagesEncoder:
         stop = stop_members(event, has_calls=bool(self._told_calls), is_refusal=self._is_refusal)
         last: dict[str, object] = {"type": "message_delta"}
         last["delta"] = stop | {name: self._members[name] for name in STOP_FIELDS if name in self._members}
-        last["usage"] = usage_object(self._usage)
+        last["usage"] = usage_counts(self._usage)
         last |= {name: self._members[name] for name in MESSAGE_FIELDS if name in self._members}
         out += (b"event: message_delta\ndata: ", on_one_line(_encode(last)), b"\n\n", _STOP)
         self._is_over = True
@@ -206,7 +210,7 @@ class MessagesEncoder:
             return
         self._has_begun = True
         message = message_head(self._id, self._model)
-        message |= {"content": [], "stop_reason": None, "stop_sequence": None, "usage": usage_object(self._usage)}
+        message |= {"content": [], **NO_STOP, "usage": usage_object(self._usage)}
         out += (b"event: message_start\ndata: ", _encode({"type": "message_start", "message": message}), b"\n\n")
 
     def _open(self, kind: bytes, block: bytes, out: list[bytes], number: int = -1) -> None:
@@ -258,7 +262,8 @@ class MessagesEncoder:
                 return
             if self._must_wait(event, out):
                 return
-            block = {"type": "tool_use", "id": event.id or "", "name": event.name or "", "input": {}}
+            names = {"id": event.id or "", "name": event.name or ""}
+            block = {"type": "tool_use", **names, "input": {}, "caller": CALLER}
             self._open(_TOOL_USE, _encode(block), out, event.position)
             self._told_calls.add(event.position)
             self._scan = ArgumentScan()

@@ -9,6 +9,7 @@ from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.types import ContentDelta, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
 from gateway.dialects.anthropic_messages_waiting import ContentPiece
 from gateway.dialects.anthropic_messages_words import (
+    CALLER,
     MESSAGE_FIELDS,
     STOP_FIELDS,
     read_block,
@@ -36,11 +37,10 @@ class _Block(Struct):
     def told(self) -> dict[str, Any]:
         text = "".join(self.pieces)
         if self.kind == "text":
-            citations = {"citations": self.citations} if self.citations else {}
-            return {"type": "text", "text": text, **citations}
+            return {"type": "text", "text": text, "citations": self.citations or None}
         if self.kind == "thinking":
             return {"type": "thinking", "thinking": text, "signature": "", **self.fields}
-        return {**self.fields, "input": _input(text)} if self.kind == "tool_use" else self.fields
+        return {**self.fields, "input": _input(text), "caller": CALLER} if self.kind == "tool_use" else self.fields
 
 
 def _input(arguments: str) -> dict[str, str] | Raw:

@@ -60,6 +60,10 @@ _CITATION_FIELDS = frozenset(("annotations", "citations"))
 _BLOCK_FIELD = "provider_content"
 STOP_FIELDS = ("stop_details", "container")
 MESSAGE_FIELDS = ("context_management",)
+# Every message has these, null where there is nothing to say.
+NO_STOP: Mapping[str, object] = {"stop_reason": None, "stop_sequence": None, **dict.fromkeys(STOP_FIELDS)}
+# How every call of the client's tools came about: none was made by code that a provider ran.
+CALLER = {"type": "direct"}
 
 _LOCATION = re.compile(rb'"[a-z_]+_location"')
 _BLOCK_KIND = re.compile(
@@ -83,22 +87,27 @@ def message_head(answer_id: str, model: str) -> dict[str, object]:
 
 
 def usage_object(usage: Usage | None) -> dict[str, object]:
-    """Cached parts of the prompt are counted apart from ``input_tokens``. Counts are required here, so what nobody has
-    told yet is 0; ``thinking_tokens`` stands only where some are known."""
+    """The usage of a message: that of ``usage_counts``, and what no other vendor says, such as for how long a prompt
+    was written to the cache."""
+    return {**usage_counts(usage), "cache_creation": None, "service_tier": None, "inference_geo": None}
+
+
+def usage_counts(usage: Usage | None) -> dict[str, object]:
+    """The usage in the last event of a stream. Cached parts of the prompt are counted apart from ``input_tokens``.
+    Counts are required here, so what nobody has told yet is 0; ``thinking_tokens`` stands only where some are known."""
     usage = usage or Usage()
-    told: dict[str, object] = {
+    return {
         "input_tokens": max(0, usage.input_tokens - usage.cache_read_tokens - usage.cache_write_tokens),
         "cache_creation_input_tokens": usage.cache_write_tokens,
         "cache_read_input_tokens": usage.cache_read_tokens,
         "output_tokens": usage.output_tokens,
+        "output_tokens_details": {"thinking_tokens": usage.reasoning_tokens} if usage.reasoning_tokens else None,
+        "server_tool_use": None,
     }
-    if usage.reasoning_tokens:
-        told["output_tokens_details"] = {"thinking_tokens": usage.reasoning_tokens}
-    return told
 
 
 def stop_members(finish: Finish, *, has_calls: bool, is_refusal: bool) -> dict[str, object]:
-    """``stop_reason`` and ``stop_sequence``. Anthropic's own word is kept. Clients run tools only when they read
+    """``stop_reason`` and what stands beside it. Anthropic's own word is kept. Clients run tools only when they read
     ``tool_use``, and OpenAI says ``stop`` after a call that was forced."""
     reason = _STOP_WORDS[finish.reason]
     if _STOP_REASONS.get(finish.native) is finish.reason:
@@ -110,7 +119,7 @@ def stop_members(finish: Finish, *, has_calls: bool, is_refusal: bool) -> dict[s
             reason = "stop_sequence"
         elif has_calls:
             reason = "tool_use"
-    return {"stop_reason": reason, "stop_sequence": finish.stop_sequence}
+    return {**NO_STOP, "stop_reason": reason, "stop_sequence": finish.stop_sequence}
 
 
 def sealed(event: ReasoningDelta, proof: str) -> str:

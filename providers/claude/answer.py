@@ -35,6 +35,7 @@ from gateway.core.types import (
     UsageReport,
     raw_json,
 )
+from providers.claude.text_answer import read_text_answer
 from providers.claude.wire import (
     FINISH_REASONS,
     NULL,
@@ -359,8 +360,12 @@ def _read_citation(citation: Raw, start: int, end: int) -> ContentDelta:
 
 
 def read_answer(body: bytes) -> list[Event]:
-    """The events of a plain answer. One block that cannot be read makes the whole answer a ``Fault``: half an answer
-    would look like a whole one."""
+    """The events of a plain answer."""
+    return read_text_answer(body) or read_any_answer(body)
+
+
+def read_any_answer(body: bytes) -> list[Event]:
+    """One block that cannot be read makes the whole answer a ``Fault``: half an answer would look like a whole one."""
     try:
         message = _read_message(body)
         if message.error is not None:

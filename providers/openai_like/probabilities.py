@@ -13,9 +13,10 @@ _MAX_LOGPROB = 1e308
 
 
 def told_probabilities(tokens: object, choice: int = 0, field: str = "logprobs") -> list[ContentDelta]:
-    """A ``ContentDelta`` for each token; ``field`` is ``refusal_logprobs`` for those of a refusal. ``tokens`` is decoded
-    JSON of any kind; what is no token is left out. Every token has the members that official clients require, also where
-    a vendor has not sent them."""
+    """A ``ContentDelta`` for each token; its ``field`` is ``refusal_logprobs`` for those of a refusal.
+
+    ``tokens`` is decoded JSON of any kind; what is no token is left out. Every token has the members that official
+    clients require, also where a vendor has not sent them."""
     told = []
     for token in _tokens(tokens):
         others = [_plain(other) for other in _tokens(token.get("top_logprobs"))]

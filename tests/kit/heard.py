@@ -222,14 +222,14 @@ def _hear_messages(answer: Json) -> Heard:
     for block in answer["content"]:
         if block["type"] == "text":
             heard.text += block["text"]
-            heard.links += [citation["url"] for citation in block.get("citations", ())]
+            heard.links += [citation["url"] for citation in block["citations"] or ()]
         elif block["type"] == "thinking":
             heard.thought += block["thinking"]
         elif block["type"] == "tool_use":
             heard.calls.append((block["id"], block["name"], respelled(block["input"])))
     usage = answer["usage"]
     cached, written = usage["cache_read_input_tokens"], usage["cache_creation_input_tokens"]
-    thought = usage.get("output_tokens_details", {}).get("thinking_tokens", 0)
+    thought = (usage.get("output_tokens_details") or {}).get("thinking_tokens", 0)
     heard.usage = (usage["input_tokens"] + cached + written, usage["output_tokens"], cached, written, thought)
     return heard
 

@@ -105,6 +105,6 @@ def test_a_provider_without_embeddings_is_named(gateway: Gateway, upstream: Scri
     upstream.answer(embedded(VECTORS[0]))
     for model in ("claude-sonnet-4-5", "anthropic/claude-sonnet-4-5"):
         response = ask(gateway, model=model)
-        assert (response.status, response.error["param"]) == (400, "model")
+        assert (response.status, response.error["param"]) == (404, "model")
         assert response.error["message"] == "Provider 'anthropic' does not offer embeddings."
     assert upstream.requests == []

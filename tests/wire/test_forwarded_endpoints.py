@@ -189,14 +189,14 @@ def test_a_provider_without_the_endpoint_is_told(
         answer = post_form(gateway, path, form(("model", model)))
     else:
         answer = ask(gateway, "POST", path, {"model": model})
-    assert answer.status == 400
-    assert answer.error["param"] == "model"
+    assert answer.status == 404
+    assert (answer.error["param"], answer.error["code"]) == ("model", "endpoint_not_supported")
     assert "does not offer" in answer.error["message"]
     assert upstream.requests == []
 
 
 def test_rerank_is_not_asked_of_a_vendor_that_has_none(gateway: Gateway, upstream: ScriptedUpstream) -> None:
-    assert ask(gateway, "POST", "/v1/rerank", {"model": "gpt-only"}).status == 400
+    assert ask(gateway, "POST", "/v1/rerank", {"model": "gpt-only"}).status == 404
     assert upstream.requests == []
 
 

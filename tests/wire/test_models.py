@@ -200,7 +200,8 @@ def test_an_unknown_model_is_a_404_and_nothing_is_sent(upstreams: list[ScriptedU
 def test_a_chat_model_that_is_asked_for_embeddings_elsewhere_says_so(upstreams: list[ScriptedUpstream]) -> None:
     with Gateway(config(anthropic={"base_url": upstreams[0].base_url, "models": ["claude-x"]})) as running:
         response = running.post("/v1/embeddings", b'{"model":"claude-x","input":"hi"}')
-        assert response.status == 400
+        assert response.status == 404
+        assert response.error["code"] == "endpoint_not_supported"
         assert response.error["param"] == "model"
         assert "anthropic" in response.error["message"]
     assert upstreams[0].requests == []

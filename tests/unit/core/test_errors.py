@@ -35,6 +35,7 @@ FAMILY = {
     "Unauthorized": ("invalid_api_key", 401, "client", False),
     "NotFound": ("not_found", 404, "client", False),
     "ModelNotFound": ("model_not_found", 404, "client", False),
+    "EndpointNotSupported": ("endpoint_not_supported", 404, "client", False),
     "MethodNotAllowed": ("method_not_allowed", 405, "client", False),
     "HeadRefused": ("bad_request_head", 400, "client", False),
     "RequestTimeout": ("request_timeout", 408, "client", False),

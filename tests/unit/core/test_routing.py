@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.errors import BadRequest, GatewayError, ModelNotFound
+from gateway.core.errors import EndpointNotSupported, GatewayError, ModelNotFound
 from gateway.core.names import is_model_id
 from gateway.core.routing import Instance, ModelIndex, Route
 from gateway.core.types import Capability, Model
@@ -47,10 +47,10 @@ def test_a_bare_id_goes_to_the_first_instance_that_offers_what_is_asked() -> Non
     assert resolve("m", only_chat, only_embeddings, capability=EMBEDDINGS).instance == "embed"
 
 
-def test_an_endpoint_the_models_provider_lacks_is_a_bad_request_and_not_a_missing_model() -> None:
+def test_an_endpoint_the_models_provider_lacks_is_told_apart_from_a_missing_model() -> None:
     only_chat = instance("a", "m", offers=frozenset((CHAT,)))
     for requested in ("m", "a/m", "a/unlisted"):
-        with pytest.raises(BadRequest, match="'a' does not offer embeddings") as refused:
+        with pytest.raises(EndpointNotSupported, match="'a' does not offer embeddings") as refused:
             resolve(requested, only_chat, capability=EMBEDDINGS)
         assert refused.value.param == "model"
 

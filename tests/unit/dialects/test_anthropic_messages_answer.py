@@ -89,7 +89,8 @@ def folded(found: list[dict[str, Any]]) -> dict[str, Any]:
     blocks: list[dict[str, Any]] = []
     for event in found:
         if event["type"] == "content_block_start":
-            blocks.append({**event["content_block"], "json": ""})
+            given = event["content_block"]
+            blocks.append({**({"citations": None} if given["type"] == "text" else {}), **given, "json": ""})
         elif event["type"] == "content_block_delta":
             delta, block = event["delta"], blocks[-1]
             for name, into in (
@@ -101,9 +102,9 @@ def folded(found: list[dict[str, Any]]) -> dict[str, Any]:
                 if name in delta:
                     block[into] += delta[name]
             if "citation" in delta:
-                block.setdefault("citations", []).append(delta["citation"])
+                block["citations"] = [*(block["citations"] or ()), delta["citation"]]
         elif event["type"] == "message_delta":
-            message |= event["delta"] | {"usage": event["usage"]}
+            message |= event["delta"] | {"usage": message["usage"] | event["usage"]}
     return {**message, "content": blocks}
 
 
@@ -136,8 +137,10 @@ def test_a_stream_of_text_has_the_shape_of_anthropics():
     assert encode.stream([START, UsageReport(Usage(input_tokens=9, cache_read_tokens=4))]) == b""
     begun = (
         b'event: message_start\ndata: {"type":"message_start","message":{"id":"msg_01","type":"message",'
-        b'"role":"assistant","model":"my-model","content":[],"stop_reason":null,"stop_sequence":null,"usage":'
-        b'{"input_tokens":5,"cache_creation_input_tokens":0,"cache_read_input_tokens":4,"output_tokens":0}}}\n\n'
+        b'"role":"assistant","model":"my-model","content":[],"stop_reason":null,"stop_sequence":null,"stop_details":null,'
+        b'"container":null,"usage":{"input_tokens":5,"cache_creation_input_tokens":0,"cache_read_input_tokens":4,'
+        b'"output_tokens":0,"output_tokens_details":null,"server_tool_use":null,"cache_creation":'
+        b'null,"service_tier":null,"inference_geo":null}}}\n\n'
         b'event: content_block_start\ndata: {"type":"content_block_start","index":0,"content_block":'
         b'{"type":"text","text":""}}\n\n'
     )
@@ -147,8 +150,9 @@ def test_a_stream_of_text_has_the_shape_of_anthropics():
     assert encode.stream([TextDelta("Hé"), TextDelta('"!\n')]) == begun + first + second
     end = (
         b'event: content_block_stop\ndata: {"type":"content_block_stop","index":0}\n\n'
-        b'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},'
-        b'"usage":{"input_tokens":5,"cache_creation_input_tokens":0,"cache_read_input_tokens":4,"output_tokens":2}}\n\n'
+        b'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null,'
+        b'"stop_details":null,"container":null},"usage":{"input_tokens":5,"cache_creation_input_tokens":0,'
+        b'"cache_read_input_tokens":4,"output_tokens":2,"output_tokens_details":null,"server_tool_use":null}}\n\n'
         b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
     )
     report = UsageReport(Usage(input_tokens=9, cache_read_tokens=4, output_tokens=2))
@@ -210,10 +214,10 @@ def test_a_change_of_kind_closes_one_block_and_opens_the_next():
         {"type": "thinking", "thinking": "", "signature": "omitted"},
         {"type": "thinking", "thinking": "un", "signature": ""},
         {"type": "thinking", "thinking": "signed", "signature": ""},
-        {"type": "text", "text": "Hi"},
+        {"type": "text", "text": "Hi", "citations": None},
     ]
-    call = {"type": "tool_use", "id": "c0", "name": "f"}
-    bye = {"type": "text", "text": "Bye"}
+    call = {"type": "tool_use", "id": "c0", "name": "f", "caller": {"type": "direct"}}
+    bye = {"type": "text", "text": "Bye", "citations": None}
     assert blocks(*events) == [*thought, {**call, "input": {}, "json": '{"a":1}'}, bye]
     assert answer(*events)["content"] == [*thought, {**call, "input": {"a": 1}}, bye]
 
@@ -259,7 +263,7 @@ def test_only_the_first_choice_is_told():
         ContentDelta("provider_content", Raw(b'{"type":"compaction"}'), choice=1),
         STOP,
     ]
-    assert blocks(*events) == answer(*events)["content"] == [{"type": "text", "text": "a"}]
+    assert blocks(*events) == answer(*events)["content"] == [{"type": "text", "text": "a", "citations": None}]
     assert ended(*events) == ("end_turn", None)
 
 
@@ -293,7 +297,8 @@ def test_calls_that_come_one_by_one_do_not_wait():
     encode = encoder()
     for position in range(3):
         found = sent(encode.stream([ToolCallDelta(position, f"c{position}", "f")]))
-        assert found[-1]["content_block"] == {"type": "tool_use", "id": f"c{position}", "name": "f", "input": {}}
+        names = {"id": f"c{position}", "name": "f"}
+        assert found[-1]["content_block"] == {"type": "tool_use", **names, "input": {}, "caller": {"type": "direct"}}
         assert len(sent(encode.stream([ToolCallDelta(position, arguments='{"a":[1,')]))) == 1
         assert len(sent(encode.stream([ToolCallDelta(position, arguments='"]}\\\\"]}')]))) == 1
 
@@ -359,7 +364,7 @@ def test_what_waits_is_bounded(pieces):
 )
 def test_a_plain_call_has_an_object_whatever_the_model_wrote(arguments, told):
     [call] = answer(ToolCallDelta(0, "c0", "f", arguments), CALLED)["content"]
-    assert call == {"type": "tool_use", "id": "c0", "name": "f", "input": told}
+    assert call == {"type": "tool_use", "id": "c0", "name": "f", "input": told, "caller": {"type": "direct"}}
 
 
 def test_the_bytes_of_arguments_stay_as_they_are():
@@ -411,7 +416,8 @@ def test_blocks_of_anthropics_own_tools_are_told_as_they_are():
     assert [block["type"] for block in found] == ["text", "server_tool_use", "web_search_tool_result", "text"]
     assert json.loads(found[1].pop("json")) == call["input"]
     assert found[1:3] == [{**call, "input": {}}, result]
-    assert answer(*events)["content"] == [{"type": "text", "text": "a"}, call, result, {"type": "text", "text": "b"}]
+    before, behind = ({"type": "text", "text": text, "citations": None} for text in "ab")
+    assert answer(*events)["content"] == [before, call, result, behind]
 
 
 @pytest.mark.parametrize(
@@ -430,7 +436,7 @@ def test_blocks_of_anthropics_own_tools_are_told_as_they_are():
 )
 def test_content_of_other_vendors_has_no_place(event):
     events = [TextDelta("a"), event, TextDelta("b"), STOP]
-    assert blocks(*events) == answer(*events)["content"] == [{"type": "text", "text": "ab"}]
+    assert blocks(*events) == answer(*events)["content"] == [{"type": "text", "text": "ab", "citations": None}]
 
 
 def test_members_of_the_message_are_told_at_its_end():
@@ -442,7 +448,8 @@ def test_members_of_the_message_are_told_at_its_end():
         Finish(FinishReason.CONTENT_FILTER, "refusal"),
     ]
     last, plain = streamed(*events)[-2], answer(*events)
-    assert last["delta"] == {"stop_reason": "refusal", "stop_sequence": None, "stop_details": details}
+    stop = {"stop_reason": "refusal", "stop_sequence": None, "container": None}
+    assert last["delta"] == {**stop, "stop_details": details}
     assert (plain["stop_details"], plain["context_management"]) == (details, edits)
     assert last["context_management"] == edits
 
@@ -479,7 +486,7 @@ def test_a_forced_call_that_just_stops_is_a_use_of_tools():
 
 def test_a_refusal_is_text_with_a_reason():
     events = [RefusalDelta("I can"), RefusalDelta("not."), STOP]
-    assert blocks(*events) == answer(*events)["content"] == [{"type": "text", "text": "I cannot."}]
+    assert blocks(*events) == answer(*events)["content"] == [{"type": "text", "text": "I cannot.", "citations": None}]
     assert ended(*events) == ("refusal", None)
 
 
@@ -491,11 +498,15 @@ def test_usage_is_anthropics():
         "cache_read_input_tokens": 100,
         "output_tokens": 19,
         "output_tokens_details": {"thinking_tokens": 7},
+        "server_tool_use": None,
     }
+    unknown = dict.fromkeys(("cache_creation", "service_tier", "inference_geo"))
     events = [TextDelta("a"), UsageReport(Usage(input_tokens=1)), UsageReport(usage), STOP]
     found = streamed(*events)
-    assert found[0]["message"]["usage"] == {**dict.fromkeys(list(told)[:4], 0)}
-    assert found[-2]["usage"] == answer(*events)["usage"] == told
+    nothing = dict.fromkeys(list(told)[:4], 0) | dict.fromkeys(list(told)[4:])
+    assert found[0]["message"]["usage"] == {**nothing, **unknown}
+    assert found[-2]["usage"] == told
+    assert answer(*events)["usage"] == {**told, **unknown}
     assert answer(UsageReport(Usage(input_tokens=1, cache_read_tokens=2)), STOP)["usage"]["input_tokens"] == 0
 
 
@@ -516,14 +527,21 @@ def test_a_plain_answer_has_the_shape_of_anthropics():
         "type": "message",
         "role": "assistant",
         "model": "my-model",
-        "content": [{"type": "text", "text": "Hi!"}],
+        "content": [{"type": "text", "text": "Hi!", "citations": None}],
         "stop_reason": "end_turn",
         "stop_sequence": None,
+        "stop_details": None,
+        "container": None,
         "usage": {
             "input_tokens": 3,
             "cache_creation_input_tokens": 0,
             "cache_read_input_tokens": 0,
             "output_tokens": 2,
+            "output_tokens_details": None,
+            "server_tool_use": None,
+            "cache_creation": None,
+            "service_tier": None,
+            "inference_geo": None,
         },
     }
 
