@@ -26,12 +26,15 @@ class Flow(Protocol):
     """What a stream passes through on its way to the client: an observer, or a translation. ``is_fault_told`` says that
     the forwarded bytes already tell the ``fault``."""
 
-    usage: Usage | None
     finish_reason: str | None
     has_token: bool
     is_complete: bool  # the success terminator has been forwarded
     fault: Fault | None
     is_fault_told: bool
+
+    @property
+    def usage(self) -> Usage | None:
+        """The best known so far. It is asked for once, when all is over."""
 
     @property
     def answer_id(self) -> str | None:
@@ -45,7 +48,7 @@ class Flow(Protocol):
 class Translation:
     """Provider bytes to client bytes by way of events."""
 
-    __slots__ = ("_encoder", "_transducer", "fault", "finish_reason", "has_token", "is_complete", "usage")
+    __slots__ = ("_encoder", "_transducer", "fault", "finish_reason", "has_token", "is_complete")
 
     # the relay tells it: it knows whether a status can still be set
     is_fault_told = False
@@ -55,10 +58,13 @@ class Translation:
     def __init__(self, transducer: Transducer, encoder: Encoder) -> None:
         self._transducer = transducer
         self._encoder = encoder
-        self.usage: Usage | None = None
         self.finish_reason: str | None = None
         self.has_token = self.is_complete = False
         self.fault: Fault | None = None
+
+    @property
+    def usage(self) -> Usage | None:
+        return self._transducer.usage
 
     def feed(self, data: bytes) -> bytes:
         return self._encode(self._transducer.feed(data))
@@ -69,12 +75,11 @@ class Translation:
     def _encode(self, events: list[Event]) -> bytes:
         if not events or self.fault is not None:
             return b""
-        self.usage = self._transducer.usage
         last = events[-1]
-        if isinstance(last, Finish):
+        if type(last) is Finish:
             self.finish_reason = last.reason.value
             self.is_complete = True
-        elif isinstance(last, Fault):
+        elif type(last) is Fault:
             self.fault = last
             events = events[:-1]
         if not self.has_token:

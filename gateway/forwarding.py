@@ -118,14 +118,15 @@ class Forwarding:
         record.is_stream = envelope.stream is True
         target = await self.find_target(request, envelope.model)
         thread = None
-        if not envelope.stands_alone:
+        if not envelope.stands_alone(body):
             body, thread = await self._continuity().resume(request.principal.name, envelope, body, target)
             if request.endpoint.name in _FREE:
                 thread = None  # nothing was answered that could be gone on from
         opened = self._sealer.open_all(body, request.principal.name, target.instance.name)
         plan = make_plan(target, request.dialect, envelope, opened, call.headers, time.time(), new_id)
         # what it refers to is kept by the account of one key
-        plan.is_bound = (thread is not None and target.native is not None) or opened is not body
+        is_kept = opened is not body or envelope.is_bound
+        plan.is_bound = is_kept or (thread is not None and target.native is not None)
         record.dropped, record.cache = plan.dropped, "bypass"
         del body, opened, envelope  # a long conversation need not stay in memory while its answer streams
         if plan.is_stream:

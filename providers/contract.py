@@ -85,7 +85,8 @@ class Transducer(Protocol):
     The last event is exactly one ``Finish`` or ``Fault``. ``usage`` is the best known so far at any byte.
     """
 
-    usage: Usage | None
+    @property
+    def usage(self) -> Usage | None: ...
 
     def feed(self, data: bytes) -> list[Event]: ...
 

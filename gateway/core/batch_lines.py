@@ -1,5 +1,6 @@
 """The lines of batch files: requests in, results out. The object they belong to is in ``batching``."""
 
+import re
 from collections.abc import Iterable, Iterator, Set
 
 import msgspec
@@ -7,6 +8,8 @@ from msgspec import Raw, Struct
 
 from gateway.core.batching import BatchError
 from gateway.core.decoding import DECODE_ERRORS
+from gateway.core.errors import BadRequest
+from gateway.core.jsonguard import check_counts
 from gateway.core.limits import (
     MAX_BATCH_ERRORS,
     MAX_BATCH_LINE_BYTES,
@@ -16,7 +19,27 @@ from gateway.core.limits import (
 )
 
 _BOM = b"\xef\xbb\xbf"
-_read_members = msgspec.json.Decoder(dict[str, Raw]).decode
+# What ``bytes.strip`` leaves.
+_WORD = re.compile(rb"[^ \t\n\r\x0b\x0c]")
+_NOTHING = Raw(b"")
+_NO_STREAM = Raw(b"false")
+
+
+class _Line(Struct):
+    """What is read of a line; other members cost nothing."""
+
+    custom_id: Raw = _NOTHING
+    method: Raw = _NOTHING
+    url: Raw = _NOTHING
+    body: Raw = _NOTHING
+
+
+class _Body(Struct):
+    stream: Raw = _NO_STREAM
+
+
+_read_line = msgspec.json.Decoder(_Line).decode
+_read_body = msgspec.json.Decoder(_Body).decode
 _read_text = msgspec.json.Decoder(str).decode
 _write = msgspec.json.Encoder().encode
 
@@ -63,19 +86,28 @@ class BatchReader:
 
     def feed(self, data: bytes) -> list[BatchRequest]:
         """The requests of the lines that ``data`` completes."""
-        lines = data.split(b"\n")
-        self._pending += lines[0]
-        requests = []
-        for following in lines[1:]:
+        requests: list[BatchRequest] = []
+        at = 0
+        while not self._is_over:
+            if not self._pending:
+                # blank lines, and blanks before a line, are passed over without a look at each
+                word = _WORD.search(data, at)
+                begin = len(data) if word is None else word.start()
+                self._line += data.count(b"\n", at, begin)
+                at = begin
+            end = data.find(b"\n", at)
+            self._pending += data[at : end if end >= 0 else len(data)]
+            if end < 0:
+                break
             requests += self._take_line()
-            self._pending += following
+            at = end + 1
         if len(self._pending) > MAX_BATCH_LINE_BYTES:
             self._take_line()
         return requests
 
     def finish(self) -> list[BatchRequest]:
         """The file has ended; its last line may have no line end."""
-        requests = self._take_line()
+        requests = self._take_line() if self._pending else []
         if not self._ids and not self.errors:
             self.errors.append(BatchError("empty_file", "The input file has no request."))
         return requests
@@ -86,7 +118,7 @@ class BatchReader:
         self._line += 1
         if self._line == 1:
             line = line.removeprefix(_BOM)
-        if self._is_over or not line.strip():
+        if self._is_over or not line or line.isspace():
             return []
         try:
             return [self._read(line)]
@@ -103,11 +135,15 @@ class BatchReader:
             self._is_over = True
             raise _Fault("too_many_tasks", f"The input file has more than {MAX_BATCH_REQUESTS} requests.")
         try:
-            fields = _read_members(line)
-            line.decode()
+            check_counts(line)
+            fields = _read_line(line)
+            if not line.isascii():
+                line.decode()
+        except BadRequest as error:
+            raise _Fault("invalid_json_line", f"This line has too many parts. {error.message}") from None
         except DECODE_ERRORS:
             raise _Fault("invalid_json_line", "This line is not parseable as valid JSON.") from None
-        custom_id = _text(fields, "custom_id")
+        custom_id = _text(fields.custom_id, "custom_id")
         if not 0 < len(custom_id) <= MAX_CUSTOM_ID_CHARS:
             raise _Fault("invalid_value", f"'custom_id' must have 1 to {MAX_CUSTOM_ID_CHARS} characters.", "custom_id")
         if custom_id in self._ids:
@@ -115,32 +151,32 @@ class BatchReader:
             raise _Fault("duplicate_custom_id", text, "custom_id")
         # known from here on, even if the rest is wrong: a second one is a duplicate all the same
         self._ids.add(custom_id)
-        if _text(fields, "method") != "POST":
+        if _text(fields.method, "method") != "POST":
             raise _Fault("invalid_value", "'method' must be 'POST'.", "method")
-        url = _text(fields, "url")
+        url = _text(fields.url, "url")
         if url != self._endpoint:
             raise _Fault("url_mismatch", f"'url' must be the batch's endpoint, '{self._endpoint}'.", "url")
-        return BatchRequest(self._line, custom_id, url, _body(fields))
+        return BatchRequest(self._line, custom_id, url, _body(fields.body))
 
 
-def _text(fields: dict[str, Raw], name: str) -> str:
-    if name not in fields:
+def _text(value: Raw, name: str) -> str:
+    if not bytes(value):
         raise _Fault("missing_required_parameter", f"'{name}' is required.", name)
     try:
-        return _read_text(fields[name])
+        return _read_text(value)
     except DECODE_ERRORS:
         raise _Fault("invalid_type", f"'{name}' must be a string.", name) from None
 
 
-def _body(fields: dict[str, Raw]) -> bytes:
-    if "body" not in fields:
+def _body(value: Raw) -> bytes:
+    body = bytes(value).strip()
+    if not body:
         raise _Fault("missing_required_parameter", "'body' is required.", "body")
-    body = bytes(fields["body"]).strip()
     try:
-        members = _read_members(body)
+        stream = _read_body(body).stream
     except DECODE_ERRORS:
         raise _Fault("invalid_type", "'body' must be an object.", "body") from None
-    if bytes(members.get("stream", Raw(b"false"))).strip() not in (b"false", b"null"):
+    if bytes(stream).strip() not in (b"false", b"null"):
         raise _Fault("invalid_value", "'body.stream' is not supported in a batch.", "body.stream")
     return body
 

@@ -86,6 +86,8 @@ MAX_ADDRESSES: Final = 16
 MAX_UPSTREAM_BODY_BYTES: Final = 64 * MIB
 # Of an answer that is passed through unread, so much is looked at for its usage: scores and texts, no pictures.
 MAX_OBSERVED_BODY_BYTES: Final = MIB
+# A file, a batch or a conversation, as its provider describes it: a batch with a hundred errors has some 50 KiB.
+MAX_OBJECT_ANSWER_BYTES: Final = MIB
 # An error body is read for its message only.
 MAX_ERROR_BODY_BYTES: Final = 256 * KIB
 # One server-sent event. Image chunks are the largest real ones (about 2 MiB of base64).
@@ -112,10 +114,17 @@ MAX_NATIVE_ID_CHARS: Final = 160
 MAX_LISTED_OBJECTS: Final = 10_000
 # Stored answers that one request may build on; the longest agent sessions have some thousand turns.
 MAX_RESPONSE_CHAIN: Final = 2_048
-# What a request may build on, in bytes: twice the largest request that the gateway takes by default.
-MAX_RESUMED_BYTES: Final = 64 * MIB
+# What a request may build on, in bytes: as much as the largest request that the gateway takes by default.
+MAX_RESUMED_BYTES: Final = 32 * MIB
+# The same of all requests that a worker carries at the same time. A few bytes from a client call for all of this, and
+# what is called for costs some four times as much while it is read and translated.
+MAX_RESUMING_BYTES: Final = 128 * MIB
 # Items of one conversation, and result lines of one batch.
 MAX_STORED_ITEMS: Final = 50_000
+# Items of one conversation: twice what a request can build on, so that there is something to delete.
+MAX_CONVERSATION_BYTES: Final = 2 * MAX_RESUMED_BYTES
+# Items that are read together. One that is larger is read alone.
+MAX_ITEM_PAGE_BYTES: Final = 8 * MIB
 # What was promised to be stored and is not written yet: a disk that is slower than this for long is broken.
 MAX_PENDING_STORE_BYTES: Final = 64 * MIB
 # Objects in one transaction: enough to make a commit's cost small, few enough not to hold up other processes.
@@ -138,6 +147,8 @@ MAX_FORM_VALUE_BYTES: Final = MIB
 MAX_BATCH_REQUESTS: Final = 50_000
 # One line of an input file is one request body: as large as the gateway takes them by default.
 MAX_BATCH_LINE_BYTES: Final = 32 * MIB
+# What a batch may write: 50,000 answers of the length of a book. More is no output but a mistake.
+MAX_BATCH_OUTPUT_BYTES: Final = 16 * 1024 * MIB
 # Faulty lines told in one batch object; who has more has made the same mistake everywhere.
 MAX_BATCH_ERRORS: Final = 100
 # OpenAI says 64 for metadata keys and nothing for this; 512 is the longest value it accepts anywhere as a label.

@@ -58,9 +58,7 @@ class ModelIndex:
         if route is None:
             raise self.unknown(requested)
         if capability not in self._instances[route.instance].capabilities:
-            raise EndpointNotSupported(
-                f"Provider {route.instance!r} does not offer {capability.value}.", param="model"
-            )
+            raise EndpointNotSupported(f"Provider {route.instance!r} does not offer {capability.value}.", param="model")
         return route
 
     def _qualified(self, requested: str) -> Route | None:

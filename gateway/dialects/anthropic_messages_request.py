@@ -55,6 +55,7 @@ _as_model: Decode[str] = msgspec.json.Decoder(_Model).decode
 _as_budget: Decode[int] = msgspec.json.Decoder(Annotated[int, Meta(ge=0)]).decode
 _as_stop: Decode[list[str]] = msgspec.json.Decoder(Annotated[list[str], Meta(max_length=MAX_STOP_SEQUENCES)]).decode
 
+_NULL = Raw(b"null")
 _ADAPTIVE_EFFORT = "high"
 # Anthropic's words for service tiers that OpenAI has others for
 _TIERS = {"standard_only": "default"}
@@ -66,6 +67,12 @@ _TIERS = {"standard_only": "default"}
 class _MessagesEnvelope(Envelope, kw_only=True):
     model: _Model
     messages: Annotated[list[AnyObject], Meta(min_length=1, max_length=MAX_MESSAGES)]
+    thread: Raw = _NULL
+
+    @property
+    def is_bound(self) -> bool:
+        """So is every turn of a thread, the first one included."""
+        return bytes(self.thread) != b"null"
 
 
 _as_envelope: Decode[_MessagesEnvelope] = msgspec.json.Decoder(_MessagesEnvelope).decode

@@ -22,10 +22,14 @@ class Envelope(Struct, kw_only=True):
         """Did the client ask for usage in the stream?"""
         return False
 
-    @property
-    def stands_alone(self) -> bool:
+    def stands_alone(self, _body: bytes) -> bool:
         """Nothing is remembered for the request, before it or behind it. Dialects that have such requests say when."""
         return True
+
+    @property
+    def is_bound(self) -> bool:
+        """Is the request part of what a provider keeps for the account of one key?"""
+        return False
 
     @property
     def continues(self) -> str | None:

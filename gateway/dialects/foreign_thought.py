@@ -17,7 +17,7 @@ Members = dict[str, Raw]
 
 # Every sealed proof is a whole string that begins with its origin.
 _BEGINNINGS = tuple({f'"{origin.value.partition("_")[0]}_'.encode() for origin in DialectName})
-_MARKS = tuple(f'"{origin.value}{end}'.encode() for origin in DialectName for end in (":", ".redacted:"))
+_MARKS = tuple(f'"{origin.value}{end}'.encode() for origin in DialectName for end in (":", ".redacted:", ".late:"))
 # What only this gateway (and others of its kind) writes into a message; the text of thought stands beside it.
 _OWN_MEMBERS = ("thinking_blocks", "provider_content")
 _MEMBER_MARKS = tuple(f'"{name}"'.encode() for name in _OWN_MEMBERS)

@@ -3,6 +3,9 @@
 What translates is imported when the first request is translated: most traffic goes through as it is.
 """
 
+from collections.abc import Callable
+from functools import cache
+
 from gateway.core.types import ChatRequest, DialectName
 from gateway.dialects.contract import Dialect, Encoder
 from gateway.dialects.foreign_thought import without_foreign_members
@@ -10,16 +13,26 @@ from gateway.dialects.openai_chat_envelope import read_envelope
 from gateway.dialects.openai_errors import error_body, error_event
 
 
-def _decode(body: bytes) -> ChatRequest:
+@cache
+def _decoder() -> Callable[[bytes], ChatRequest]:
     from gateway.dialects.openai_chat_request import decode
 
-    return decode(body)
+    return decode
+
+
+@cache
+def _new_encoder() -> Callable[[str, bool, int], Encoder]:
+    from gateway.dialects.openai_chat_answer import ChatEncoder
+
+    return ChatEncoder
+
+
+def _decode(body: bytes) -> ChatRequest:
+    return _decoder()(body)
 
 
 def _encoder(request: ChatRequest, created: int) -> Encoder:
-    from gateway.dialects.openai_chat_answer import ChatEncoder
-
-    return ChatEncoder(request.model, request.include_usage, created)
+    return _new_encoder()(request.model, request.include_usage, created)
 
 
 DIALECT = Dialect(

@@ -33,9 +33,8 @@ from gateway.core.types import (
     UsageReport,
     Vector,
 )
-from gateway.dialects.fields import Fields, rest
 from gateway.dialects.left_out import LeftOut
-from gateway.dialects.one_line import on_one_line
+from gateway.dialects.openai_responses_echo import read_echo
 from gateway.dialects.openai_responses_output import (
     CallItem,
     EventLog,
@@ -52,7 +51,6 @@ from gateway.dialects.openai_responses_whole import HostedItem, PictureItem, rea
 Item = TypeVar("Item", bound=OutputItem)
 
 _encode = msgspec.json.Encoder().encode
-_read_members = msgspec.json.Decoder(dict[str, Raw]).decode
 
 _PREFIX = "resp_"
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
@@ -76,10 +74,13 @@ class ResponsesEncoder:
         "_created",
         "_echo",
         "_has_id",
+        "_held",
         "_id",
         "_is_announced",
         "_is_over",
         "_is_plain",
+        "_is_proven",
+        "_is_within",
         "_items",
         "_log",
         "_model",
@@ -95,13 +96,16 @@ class ResponsesEncoder:
         self._tools = {tool.name: tool for tool in request.tools or ()}
         self._created = created
         given = request if isinstance(request, ResponsesRequest) else None
-        self._echo = _read_echo(given.echo if given is not None else {})
+        self._echo = read_echo(given.echo if given is not None else {})
         self._has_id = given is not None and bool(given.response_id)
         self._id = given.response_id if given is not None and given.response_id else _make_id("", created)
         self._log = EventLog()
         self._items: list[OutputItem] = []
         self._calls: dict[int, CallItem | FreeformCallItem] = {}
         self._open: MessageItem | ReasoningItem | None = None
+        # of the open message: is there a proof before it, what proof came within it, and did its text go on then?
+        self._is_proven = self._is_within = False
+        self._held: ReasoningDelta | None = None
         self._usage: Usage | None = None
         self._is_announced = self._is_over = self._is_plain = False
         self._answer = b""
@@ -164,7 +168,7 @@ class ResponsesEncoder:
         picture = read_picture(value)
         if picture is None:
             return False
-        self._close_open()
+        self._close_open(is_part=True)
         self._add(PictureItem(*self._next_place(), picture))
         return True
 
@@ -184,6 +188,9 @@ class ResponsesEncoder:
         has_proof = bool(event.signature or event.redacted)
         if not (event.text or has_proof):
             return
+        if self._can_wait(event):
+            self._held = event
+            return
         item = self._open
         if not isinstance(item, ReasoningItem) or item.block != event.block:
             self._close_open()
@@ -193,6 +200,12 @@ class ResponsesEncoder:
             # it comes in the last piece of its block
             self._close_open()
         self._check_size()
+
+    def _can_wait(self, event: ReasoningDelta) -> bool:
+        """Gemini proves a text anywhere in it, and the message must not be cut in two for that. A text has one proof:
+        with the second one it ends."""
+        is_bare = not event.text and event.origin is DialectName.GEMINI_GENERATE_CONTENT
+        return is_bare and self._held is None and not self._is_proven and isinstance(self._open, MessageItem)
 
     def _own_id(self, event: ReasoningDelta) -> str | None:
         is_own = event.origin is DialectName.OPENAI_RESPONSES
@@ -207,7 +220,7 @@ class ResponsesEncoder:
             return
         call = self._calls.get(event.position)
         if call is None:
-            self._close_open()
+            self._close_open(is_part=True)
             call = self._calls[event.position] = self._add(open_call(*self._next_place(), event, self._tools))
         if event.arguments:
             call.add(event.arguments)
@@ -230,7 +243,11 @@ class ResponsesEncoder:
         item = self._open
         if type(item) is not MessageItem:
             self._close_open()
+            last = self._items[-1] if self._items else None
+            self._is_proven = isinstance(last, ReasoningItem) and last.is_proven
             item = self._open = self._add(MessageItem(*self._next_place()))
+        elif self._held is not None:
+            self._is_within = True
         return item
 
     def _next_place(self) -> tuple[EventLog, int, str]:
@@ -242,9 +259,18 @@ class ResponsesEncoder:
         self._items.append(item)
         return item
 
-    def _close_open(self) -> None:
+    def _close_open(self, *, is_part: bool = False) -> None:
+        """``is_part``: a part of the answer follows to which a proof right before it belongs."""
         item, self._open = self._open, None
         if item is not None:
+            item.close("completed")
+        self._tell_held(is_late=self._is_within or not is_part)
+
+    def _tell_held(self, *, is_late: bool) -> None:
+        proof, self._held, self._is_within = self._held, None, False
+        if proof is not None:
+            item = self._add(ReasoningItem(*self._next_place(), proof.block, None))
+            item.add(proof, is_late=is_late)
             item.close("completed")
 
     # --- the response ---------------------------------------------------------------------------------------------
@@ -265,6 +291,7 @@ class ResponsesEncoder:
         for item in self._items:
             if item.done is None:
                 item.close("incomplete" if cut_by and item is self._items[-1] else "completed")
+        self._tell_held(is_late=True)
         if cut_by:
             self._end("incomplete", incomplete_details={"reason": cut_by})
         else:
@@ -347,41 +374,3 @@ def _usage_object(usage: Usage) -> Json:
         "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
         "total_tokens": usage.input_tokens + usage.output_tokens,
     }
-
-
-# --- what a response repeats of its request -----------------------------------------------------------------------
-
-
-def _read_echo(given: Fields) -> Json:
-    """The members of the request, OpenAI's defaults where it has none."""
-    echo: Json = {
-        "frequency_penalty": 0.0,
-        "instructions": None,
-        "max_output_tokens": None,
-        "max_tool_calls": None,
-        "parallel_tool_calls": True,
-        "presence_penalty": 0.0,
-        "previous_response_id": None,
-        "prompt_cache_key": None,
-        "reasoning": {},
-        "safety_identifier": None,
-        "service_tier": "default",
-        "store": True,
-        "temperature": 1.0,
-        "text": {},
-        "tool_choice": "auto",
-        "tools": [],
-        "top_logprobs": 0,
-        "top_p": 1.0,
-        "truncation": "disabled",
-        "user": None,
-        "metadata": {},
-    }
-    echo |= {name: on_one_line(value) for name, value in given.items()}
-    echo["reasoning"] = {"effort": None, "summary": None} | _members_of(given, "reasoning")
-    echo["text"] = {"format": {"type": "text"}} | _members_of(given, "text")
-    return echo
-
-
-def _members_of(given: Fields, name: str) -> Fields:
-    return rest(_read_members(on_one_line(given[name]))) if name in given else {}

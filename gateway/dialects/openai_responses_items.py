@@ -22,6 +22,7 @@ from gateway.core.types import (
     Opaque,
     Part,
     Reasoning,
+    Refusal,
     Role,
     Text,
     ToolCall,
@@ -44,7 +45,7 @@ from gateway.dialects.fields import (
 from gateway.dialects.openai_parts import take_content
 from gateway.dialects.openai_responses_content import read_part, read_result_part
 from gateway.dialects.openai_responses_tools import FREEFORM_PARAMETER, Toolbox, peek_type, take_flat_name
-from gateway.dialects.signatures import unseal
+from gateway.dialects.signatures import Proof, unseal
 
 _OWN = DialectName.OPENAI_RESPONSES
 # what divides the parts of a summary once they are one text
@@ -73,6 +74,12 @@ class Transcript:
     def answer(self, part: Part) -> None:
         """Adds what the model said or did."""
         self._assistant().parts.append(part)
+
+    def prove(self, thought: Reasoning) -> None:
+        """Adds a thought whose proof is that of the words said last: it stands before them."""
+        parts = self._assistant().parts
+        has_words = bool(parts) and isinstance(parts[-1], Text | Refusal)
+        parts.insert(len(parts) - has_words, thought)
 
     def speak(self, message: Message) -> None:
         if message.role is not Role.ASSISTANT:
@@ -151,17 +158,17 @@ def _read_reasoning(fields: Fields, item_id: str | None, transcript: Transcript)
     content = take_each(fields, "content", _as_parts, _read_thought)
     text = _PARAGRAPH.join(texts or content)
     sealed = take(fields, "encrypted_content", as_text)
-    thought = _unsealed(text, sealed, item_id) if sealed else Reasoning(text)
+    proof = unseal(sealed, _OWN) if sealed else None
+    thought = Reasoning(text) if proof is None else _proven(text, proof, item_id)
     if thought.text or thought.signature or thought.redacted:
-        transcript.answer(thought)
+        (transcript.prove if proof is not None and proof.is_late else transcript.answer)(thought)
 
 
 def _read_thought(fields: Fields) -> str:
     return require(fields, "text", as_text)
 
 
-def _unsealed(text: str, sealed: str, item_id: str | None) -> Reasoning:
-    proof = unseal(sealed, _OWN)
+def _proven(text: str, proof: Proof, item_id: str | None) -> Reasoning:
     if proof.is_redacted:
         return Reasoning(text, redacted=proof.text or None, origin=proof.origin, id=proof.id)
     thought_id = item_id if proof.origin is _OWN else proof.id

@@ -244,7 +244,12 @@ class ReasoningItem(OutputItem):
         self._delta_head = _delta_head("response.reasoning_summary_text.delta", self._summary_place)
         self._tell_added(self._item(""))
 
-    def add(self, event: ReasoningDelta) -> None:
+    @property
+    def is_proven(self) -> bool:
+        return self._sealed is not None
+
+    def add(self, event: ReasoningDelta, *, is_late: bool = False) -> None:
+        """``is_late``: the proof is that of the words before it."""
         if event.text:
             if not self._pieces:
                 self._tell_part("added", "")
@@ -252,7 +257,7 @@ class ReasoningItem(OutputItem):
             self.log.tell_delta(self._delta_head, event.text)
         proof = event.signature if event.redacted is None else event.redacted
         if proof:
-            whole = Proof(proof, event.origin, event.id, is_redacted=event.redacted is not None)
+            whole = Proof(proof, event.origin, event.id, is_redacted=event.redacted is not None, is_late=is_late)
             self._sealed = seal(whole, DialectName.OPENAI_RESPONSES)
             self.log.size += len(proof)
 

@@ -38,6 +38,7 @@ from gateway.dialects.fields import (
     unsupported,
 )
 from gateway.dialects.openai_responses_items import Transcript
+from gateway.dialects.openai_responses_state import has_references
 from gateway.dialects.openai_responses_tools import Toolbox, read_tool_choice
 from gateway.dialects.openai_schemas import read_json_schema, refuse_rest
 
@@ -87,9 +88,9 @@ class ResponsesEnvelope(Envelope, kw_only=True):
             named["conversation"] = {"id": self.conversation_id}
         return {name: raw_json(value) for name, value in named.items() if value is not None}
 
-    @property
-    def stands_alone(self) -> bool:
-        return not self.is_stored and self.continues is None and self.conversation_id is None
+    def stands_alone(self, body: bytes) -> bool:
+        is_stateful = self.is_stored or self.continues is not None or self.conversation_id is not None
+        return not is_stateful and not has_references(body)
 
     @property
     def is_stored(self) -> bool:

@@ -1,26 +1,50 @@
-"""What it takes to go on from an earlier response, and to list its input: pure functions over stored items.
+"""What it takes to go on from an earlier response, to find items by their ids, and to list the input of a response:
+pure functions over stored items.
 
 Source: OpenAI API reference, "Create a model response" (``previous_response_id``, ``conversation``) and "List input
 items" (2026-11). A request that goes on from an earlier answer means the input of that answer, its output, and then its
 own input; the instructions of the earlier request are not carried over.
 """
 
+import re
+from collections.abc import Set
 from typing import Final
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.errors import BadRequest
 from gateway.core.types import raw_json
-from gateway.dialects.fields import FieldError, Fields, as_object, as_text, parse, read_body, shown, take, take_nested
+from gateway.dialects.fields import (
+    FieldError,
+    Fields,
+    as_object,
+    as_text,
+    parse,
+    parse_body,
+    read_body,
+    shown,
+    take,
+    take_nested,
+)
 
 DEFAULT_PAGE_ITEMS: Final = 20
 MAX_PAGE_ITEMS: Final = 100
 
+
+class _Reference(Struct):
+    type: str
+    id: str
+
+
 _encode = msgspec.json.Encoder().encode
 _as_items = msgspec.json.Decoder(str | list[Raw]).decode
+_as_reference = msgspec.json.Decoder(_Reference).decode
 _as_output = msgspec.json.Decoder(list[Raw]).decode
+_REFERENCE = b'"item_reference"'
+# <kind>_<what is behind "resp_" in the response's id>_<place>; places in the input have "in" before them.
+_OWN_ITEM = re.compile(r"[a-z]+_([a-z0-9]{24})_(?:in)?[0-9]{1,6}")
 _PREFIXES = {
     "message": "msg",
     "reasoning": "rs",
@@ -70,6 +94,58 @@ def with_prior_items(body: bytes, items: list[Raw]) -> bytes:
     fields["input"] = raw_json([*items, *own])
     for name in ("previous_response_id", "conversation"):
         fields.pop(name, None)
+    return _encode(fields)
+
+
+# --- items by their ids -------------------------------------------------------------------------------------------
+
+
+def has_references(body: bytes) -> bool:
+    """May the request name items that were sent or answered before, in place of the items? Cheap, and never wrong when
+    it says no, unless a reference comes without its type."""
+    return _REFERENCE in body
+
+
+def references(items: list[Raw]) -> dict[int, str]:
+    """The ids of the items that are references, by their places."""
+    found = {}
+    for place, item in enumerate(items):
+        if _REFERENCE in bytes(item):
+            try:
+                reference = _as_reference(item)
+            except DECODE_ERRORS:
+                continue  # whoever decodes the request says what is wrong with it
+            if reference.type == "item_reference" and reference.id:
+                found[place] = reference.id
+    return found
+
+
+def response_of(item_id: str) -> str | None:
+    """The id of the gateway's response that an item was answered by, or asked in; None for items of others."""
+    match = _OWN_ITEM.fullmatch(item_id)
+    return None if match is None else f"resp_{match[1]}"
+
+
+def find_items(wanted: Set[str], asked: list[Raw], response: bytes, response_id: str) -> dict[str, Raw]:
+    """Those of the items that a stored response was asked and answered with whose ids are ``wanted``. The ids are those
+    of the client, and those that ``as_listed`` gives."""
+    stem = response_id.removeprefix("resp_")
+    endings = {item_id.partition("_")[2] for item_id in wanted}
+    found = {}
+    for place, item in enumerate(asked):
+        name, item_id = f"{stem}_in{place}", _id_of(item)
+        if not item_id and name in endings:
+            item = _as_listed(item, name)
+            item_id = _id_of(item)
+        found[item_id] = item
+    found |= {_id_of(item): item for item in output_items(response)}
+    return {item_id: item for item_id, item in found.items() if item_id in wanted}
+
+
+def with_input(body: bytes, items: list[Raw]) -> bytes:
+    """The request with another input. Raises ``BadRequest``."""
+    fields = parse_body(body, as_object)
+    fields["input"] = raw_json(items)
     return _encode(fields)
 
 

@@ -1,11 +1,11 @@
 """What is kept, and what a store of it can do."""
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from msgspec import Struct
 
-from gateway.core.limits import MAX_LISTED_OBJECTS, MAX_RESPONSE_CHAIN
+from gateway.core.limits import MAX_CONVERSATION_BYTES, MAX_ITEM_PAGE_BYTES, MAX_LISTED_OBJECTS, MAX_RESPONSE_CHAIN
 
 ObjectKind = Literal["response", "conversation", "file", "batch"]
 Order = Literal["asc", "desc"]
@@ -39,6 +39,13 @@ class StoredItem(Struct, frozen=True):
     body: bytes
 
 
+class ItemPage(NamedTuple):
+    """Some items, and whether there are more behind them."""
+
+    items: list[StoredItem]
+    has_more: bool
+
+
 class ObjectStore(Protocol):
     """Keeps objects. What is another owner's, deleted or expired is the same as what never was: ``None`` or false.
 
@@ -47,11 +54,13 @@ class ObjectStore(Protocol):
     """
 
     async def put(self, stored: StoredObject) -> None:
-        """Write, or replace as a whole; it is on the disk when this returns."""
+        """Write, or replace as a whole; it is on the disk when this returns. Raises ``Internal`` for an id that is
+        another owner's, or that of an object of another kind or instance: the first keeps it."""
 
     def put_soon(self, stored: StoredObject) -> None:
         """Write a little later, together with others. Until then it can be read in this process only, and is lost if
-        this process dies. Raises ``StorageUnavailable`` when too much is waiting to be written."""
+        this process dies. Raises ``StorageUnavailable`` when too much is waiting to be written, and ``Internal`` for
+        an id that is taken, as ``put`` does, when that can be seen at once."""
 
     async def get(self, object_id: str, owner: str) -> StoredObject | None: ...
 
@@ -74,9 +83,24 @@ class ObjectStore(Protocol):
         """A response and those it follows, the oldest first, ``limit`` at most. Whole when the first has no parent;
         empty when there is no such response."""
 
-    async def append_items(self, object_id: str, owner: str, items: Sequence[StoredItem]) -> bool:
-        """All of them or none; false when there is no such object. One whose id is there already is replaced where it
-        stands. Raises ``BadRequest`` beyond ``MAX_STORED_ITEMS``."""
+    async def chain_bytes(self, object_id: str, owner: str, limit: int = MAX_RESPONSE_CHAIN) -> int:
+        """How many bytes the bodies of that chain have together; none of them is read for it."""
+
+    async def append_items(
+        self,
+        object_id: str,
+        owner: str,
+        items: Sequence[StoredItem],
+        *,
+        max_bytes: int = MAX_CONVERSATION_BYTES,
+        holder: str = "",
+    ) -> bool:
+        """All of them or none; false when there is no such object, or none that the worker ``holder`` has claimed last,
+        if one is named. One whose id is there already is replaced where it stands. Raises ``BadRequest`` when the
+        object would have more than ``MAX_STORED_ITEMS``, or more than ``max_bytes`` of them."""
+
+    async def item_bytes(self, object_id: str, owner: str) -> int:
+        """How many bytes an object's items have together."""
 
     async def list_items(
         self,
@@ -86,8 +110,10 @@ class ObjectStore(Protocol):
         after: str = "",
         limit: int = MAX_LISTED_OBJECTS,
         order: Order = "asc",
-    ) -> list[StoredItem] | None:
-        """One page, as in ``list_objects``; ``None`` when there is no such object."""
+        max_bytes: int = MAX_ITEM_PAGE_BYTES,
+    ) -> ItemPage | None:
+        """One page, as in ``list_objects``; ``None`` when there is no such object. A page has one item, or several of
+        ``max_bytes`` together at most."""
 
     async def item_ids(self, object_id: str, owner: str) -> list[str]:
         """The ids of all items, in order."""
@@ -114,7 +140,7 @@ class ObjectStore(Protocol):
 
     async def expire(self) -> list[tuple[ObjectKind, str]]:
         """Remove for good what expired or was deleted more than an hour ago, some hundred at a time; kind and id of
-        each. Contents of files stand elsewhere and are the caller's to remove."""
+        each. So are deleted items, all of them. Contents of files stand elsewhere and are the caller's to remove."""
 
     async def close(self) -> None:
         """Write what is waiting and let go of the store. Nothing may be asked of it afterwards."""

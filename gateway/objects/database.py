@@ -39,9 +39,11 @@ class Transaction:
     async def run(self, statement: str, **values: object) -> list[Row]:
         return await _run(self._connection, statement, values)
 
-    async def run_many(self, statement: str, rows: Iterable[Mapping[str, object]]) -> None:
+    async def run_many(self, statement: str, rows: Iterable[Mapping[str, object]]) -> int:
+        """How many rows were written."""
         cursor = await self._connection.executemany(statement, rows)
         await cursor.close()
+        return cursor.rowcount
 
 
 class Database:

@@ -37,10 +37,14 @@ class PendingWrites:
         self._round_ended = asyncio.Condition()
 
     def add(self, stored: StoredObject) -> None:
-        """Must be called on the event loop. A later object of the same id takes the place of one that waits. Raises
-        ``StorageUnavailable`` beyond ``MAX_PENDING_STORE_BYTES``."""
+        """Must be called on the event loop. A later state of an object takes the place of one that waits. Raises
+        ``StorageUnavailable`` beyond ``MAX_PENDING_STORE_BYTES``, and ``Internal`` when another object of this id
+        waits: the first keeps it."""
         size = _size(stored)
         replaced = self._waiting.get(stored.id)
+        first = self.get(stored.id)
+        if first is not None and _identity(first) != _identity(stored):
+            raise Internal("The object could not be stored.", detail=f"the id {stored.id} is another object's")
         if self._bytes + size > MAX_PENDING_STORE_BYTES:
             raise StorageUnavailable(
                 "The gateway's storage is too slow at the moment.", detail=f"{self._bytes} bytes wait to be written"
@@ -89,6 +93,10 @@ class PendingWrites:
                 return self._lost(len(batch), Internal("Writing failed.", detail=place_of(error)))
             await asyncio.sleep(RETRY_S)
         return None
+
+
+def _identity(stored: StoredObject) -> tuple[str, str, str]:
+    return stored.owner, stored.kind, stored.instance
 
 
 def _size(stored: StoredObject) -> int:

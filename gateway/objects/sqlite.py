@@ -8,10 +8,17 @@ from pathlib import Path
 import msgspec
 
 from gateway.core.errors import BadRequest, GatewayError, Internal
-from gateway.core.limits import MAX_LISTED_OBJECTS, MAX_RESPONSE_CHAIN, MAX_STORED_AT_ONCE, MAX_STORED_ITEMS
+from gateway.core.limits import (
+    MAX_CONVERSATION_BYTES,
+    MAX_ITEM_PAGE_BYTES,
+    MAX_LISTED_OBJECTS,
+    MAX_RESPONSE_CHAIN,
+    MAX_STORED_AT_ONCE,
+    MAX_STORED_ITEMS,
+)
 from gateway.core.names import is_path_segment
 from gateway.objects import statements as sql
-from gateway.objects.contract import ObjectKind, Order, StoredItem, StoredObject
+from gateway.objects.contract import ItemPage, ObjectKind, Order, StoredItem, StoredObject
 from gateway.objects.database import BUSY_TIMEOUT_S, Database, Row, Transaction
 from gateway.objects.pending import PendingWrites
 
@@ -40,6 +47,7 @@ class SqliteStore:
     ) -> None:
         self._database = Database(path, sql.MIGRATIONS, busy_timeout_s=busy_timeout_s)
         self._pending = PendingWrites(self._put_all, lost)
+        self._lost = lost
         self._is_shared = is_shared
         self._now = now
 
@@ -48,20 +56,23 @@ class SqliteStore:
     async def put(self, stored: StoredObject) -> None:
         await self._pending.flush()
         if not await self._database.write(sql.PUT_ONE, **_values(stored)):
-            raise Internal("The object could not be stored.", detail=f"the id {stored.id} is another owner's")
+            raise _is_taken(stored.id)
 
     def put_soon(self, stored: StoredObject) -> None:
         self._pending.add(stored)
 
     async def _put_all(self, batch: Sequence[StoredObject]) -> None:
         async with self._database.transaction() as transaction:
-            await transaction.run_many(sql.PUT, map(_values, batch))
+            written = await transaction.run_many(sql.PUT, map(_values, batch))
+        if written < len(batch):
+            self._lost(len(batch) - written, _is_taken("that a provider gave"))
 
     async def get(self, object_id: str, owner: str) -> StoredObject | None:
         pending = self._pending.get(object_id)
-        if pending is not None:
-            return pending if pending.owner == owner else None
+        # whatever has the id on the disk keeps it
         found = await self._find(object_id, owner)
+        if found is None and pending is not None:
+            return pending if pending.owner == owner else None
         if self._is_shared and is_path_segment(object_id):
             for pause_s in LOOK_AGAIN_S:
                 if found is not None:
@@ -106,19 +117,40 @@ class SqliteStore:
         rows = await self._read(sql.CHAIN, object_id, owner=owner, limit=min(limit, MAX_RESPONSE_CHAIN))
         return [_stored(row) for row in rows]
 
+    async def chain_bytes(self, object_id: str, owner: str, limit: int = MAX_RESPONSE_CHAIN) -> int:
+        await self._pending.flush()
+        rows = await self._read(sql.CHAIN_BYTES, object_id, owner=owner, limit=min(limit, MAX_RESPONSE_CHAIN))
+        return rows[0][0] if rows else 0
+
     # --- items ------------------------------------------------------------------------------------------------------
 
-    async def append_items(self, object_id: str, owner: str, items: Sequence[StoredItem]) -> bool:
+    async def append_items(
+        self,
+        object_id: str,
+        owner: str,
+        items: Sequence[StoredItem],
+        *,
+        max_bytes: int = MAX_CONVERSATION_BYTES,
+        holder: str = "",
+    ) -> bool:
         await self._pending.flush()
         if not is_path_segment(object_id):
             return False
         rows = [{"object_id": object_id, "id": item.id, "body": item.body} for item in items]
         async with self._database.transaction() as transaction:
-            if not await transaction.run(sql.HAS_OBJECT, id=object_id, owner=owner, now=self._now()):
+            is_there = sql.HAS_HELD_OBJECT if holder else sql.HAS_OBJECT
+            if not await transaction.run(is_there, id=object_id, owner=owner, now=self._now(), holder=holder):
                 return False
             await transaction.run_many(sql.APPEND_ITEM, rows)
-            await _check_count(transaction, object_id)
+            await _check_totals(transaction, object_id, max_bytes)
             return True
+
+    async def item_bytes(self, object_id: str, owner: str) -> int:
+        await self._pending.flush()
+        if not await self._read(sql.HAS_OBJECT, object_id, owner=owner):
+            return 0
+        rows = await self._read(sql.ITEM_TOTALS, object_id)
+        return rows[0][1] if rows else 0
 
     async def list_items(
         self,
@@ -128,7 +160,8 @@ class SqliteStore:
         after: str = "",
         limit: int = MAX_LISTED_OBJECTS,
         order: Order = "asc",
-    ) -> list[StoredItem] | None:
+        max_bytes: int = MAX_ITEM_PAGE_BYTES,
+    ) -> ItemPage | None:
         await self._pending.flush()
         if not await self._read(sql.HAS_OBJECT, object_id, owner=owner):
             return None
@@ -136,8 +169,10 @@ class SqliteStore:
         if after:
             rows = await self._read(sql.ITEM_PLACE, object_id, item=after) if _is_text(after) else []
             place = _place(rows)
-        rows = await self._read(sql.LIST_ITEMS[order], object_id, after=place, limit=_page(limit))
-        return [StoredItem(*row) for row in rows]
+        rows = await self._read(
+            sql.LIST_ITEMS[order], object_id, after=place, limit=_page(limit), max_bytes=max_bytes
+        )
+        return ItemPage([StoredItem(*row[:2]) for row in rows], bool(rows) and rows[0][2] > len(rows))
 
     async def item_ids(self, object_id: str, owner: str) -> list[str]:
         await self._pending.flush()
@@ -183,8 +218,10 @@ class SqliteStore:
     async def expire(self) -> list[tuple[ObjectKind, str]]:
         if not self._database.exists():
             return []  # what was never needed is not made for the sake of cleaning it
-        rows = await self._database.write(sql.EXPIRE, before=self._now() - GRAVE_S, limit=MAX_STORED_AT_ONCE)
-        return [(kind, object_id) for kind, object_id in rows]
+        old = {"before": self._now() - GRAVE_S, "limit": MAX_STORED_AT_ONCE}
+        while await self._database.write(sql.SWEEP_ITEMS, **old):
+            pass  # some at a time, so that nobody waits for long
+        return [(kind, object_id) for kind, object_id in await self._database.write(sql.EXPIRE, **old)]
 
     async def close(self) -> None:
         await self._pending.flush()
@@ -230,7 +267,14 @@ def _page(limit: int) -> int:
     return max(0, min(limit, MAX_LISTED_OBJECTS))
 
 
-async def _check_count(transaction: Transaction, object_id: str) -> None:
-    ((count,),) = await transaction.run(sql.COUNT_ITEMS, id=object_id)
-    if count > MAX_STORED_ITEMS:
+async def _check_totals(transaction: Transaction, object_id: str, max_bytes: int) -> None:
+    rows = await transaction.run(sql.ITEM_TOTALS, id=object_id)
+    items, size = rows[0] if rows else (0, 0)
+    if items > MAX_STORED_ITEMS:
         raise BadRequest(f"More than {MAX_STORED_ITEMS} items cannot be kept in one object.")
+    if size > max_bytes:
+        raise BadRequest(f"More than {max_bytes} bytes of items cannot be kept in one object.")
+
+
+def _is_taken(object_id: str) -> Internal:
+    return Internal("The object could not be stored.", detail=f"the id {object_id} is another object's")

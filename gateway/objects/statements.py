@@ -35,18 +35,58 @@ MIGRATIONS: Final = (
         """,
         "CREATE INDEX items_in_order ON items (object_id, seq)",
     ),
+    (
+        # what an object's living items are together, so that nobody need look at each of them
+        """
+        CREATE TABLE item_totals (
+            object_id TEXT PRIMARY KEY REFERENCES objects (id) ON DELETE CASCADE,
+            items INTEGER NOT NULL,
+            bytes INTEGER NOT NULL
+        ) WITHOUT ROWID
+        """,
+        """
+        INSERT INTO item_totals
+        SELECT object_id, count(body), coalesce(sum(length(body)), 0) FROM items GROUP BY object_id
+        """,
+        """
+        CREATE TRIGGER item_added AFTER INSERT ON items BEGIN
+            INSERT INTO item_totals
+            VALUES (new.object_id, new.body IS NOT NULL, coalesce(length(new.body), 0))
+            ON CONFLICT (object_id) DO UPDATE SET items = items + excluded.items, bytes = bytes + excluded.bytes;
+        END
+        """,
+        """
+        CREATE TRIGGER item_changed AFTER UPDATE OF body ON items BEGIN
+            UPDATE item_totals SET
+                items = items + (new.body IS NOT NULL) - (old.body IS NOT NULL),
+                bytes = bytes + coalesce(length(new.body), 0) - coalesce(length(old.body), 0)
+            WHERE object_id = new.object_id;
+        END
+        """,
+        """
+        CREATE TRIGGER item_removed AFTER DELETE ON items BEGIN
+            UPDATE item_totals SET
+                items = items - (old.body IS NOT NULL), bytes = bytes - coalesce(length(old.body), 0)
+            WHERE object_id = old.object_id;
+        END
+        """,
+        "ALTER TABLE items ADD COLUMN deleted_at REAL",
+        "UPDATE items SET deleted_at = 0 WHERE body IS NULL",
+        "CREATE INDEX items_by_deletion ON items (deleted_at) WHERE deleted_at IS NOT NULL",
+    ),
 )
 
 # --- objects ------------------------------------------------------------------------------------------------------
 
-# An id is random and never used twice; should it be another owner's all the same, that one stays as it is.
+# The ids of the gateway's own objects are random; a provider's may be anything. What an id has come to mean it means
+# for good: whose object it is, of what kind, and where.
 PUT: Final = """
     INSERT INTO objects (id, kind, owner, created_at, expires_at, instance, parent, state, body)
     VALUES (:id, :kind, :owner, :created_at, :expires_at, :instance, :parent, :state, :body)
     ON CONFLICT (id) DO UPDATE SET
         created_at = excluded.created_at, expires_at = excluded.expires_at, instance = excluded.instance,
         parent = excluded.parent, state = excluded.state, body = excluded.body, version = version + 1
-    WHERE owner = excluded.owner AND kind = excluded.kind
+    WHERE owner = excluded.owner AND kind = excluded.kind AND instance = excluded.instance
 """
 PUT_ONE: Final = PUT + "RETURNING id"
 
@@ -81,7 +121,7 @@ LIST: Final = {
 }
 
 # The depth ends a circle, which only a damaged file can have.
-CHAIN: Final = """
+_CHAIN: Final = """
     WITH RECURSIVE chain (depth, seq, parent) AS (
         SELECT 1, seq, parent FROM objects
         WHERE id = :id AND owner = :owner AND kind = 'response' AND (expires_at IS NULL OR expires_at > :now)
@@ -90,10 +130,16 @@ CHAIN: Final = """
         FROM chain JOIN objects ON objects.id = chain.parent
         WHERE depth < :limit AND owner = :owner AND kind = 'response' AND (expires_at IS NULL OR expires_at > :now)
     )
+"""
+CHAIN: Final = (
+    _CHAIN
+    + """
     SELECT id, kind, owner, created_at, expires_at, instance, objects.parent, state, body, version
     FROM chain JOIN objects USING (seq)
     ORDER BY depth DESC
 """
+)
+CHAIN_BYTES: Final = _CHAIN + "SELECT coalesce(sum(length(body)), 0) FROM chain JOIN objects USING (seq)"
 
 UPDATE: Final = """
     UPDATE objects SET state = :state, body = :body, expires_at = :expires_at, version = version + 1
@@ -129,24 +175,49 @@ HAS_OBJECT: Final = """
     SELECT 1 FROM objects WHERE id = :id AND owner = :owner AND (expires_at IS NULL OR expires_at > :now)
 """
 
-COUNT_ITEMS: Final = "SELECT count(*) FROM items WHERE object_id = :id"
+HAS_HELD_OBJECT: Final = HAS_OBJECT + "AND lease_worker = :holder"
+
+ITEM_TOTALS: Final = "SELECT items, bytes FROM item_totals WHERE object_id = :id"
 
 APPEND_ITEM: Final = """
     INSERT INTO items (object_id, id, body) VALUES (:object_id, :id, :body)
-    ON CONFLICT (object_id, id) DO UPDATE SET body = excluded.body
+    ON CONFLICT (object_id, id) DO UPDATE SET body = excluded.body, deleted_at = NULL
 """
 
 ITEM_PLACE: Final = "SELECT seq FROM items WHERE object_id = :id AND id = :item"
 
+# First the sizes, which stand in the rows' heads, and then only the bodies that fit. How many items there were to choose
+# from stands in every row.
+_SHOWN_ITEMS: Final = """
+        SELECT items.id, items.body, (SELECT count(*) FROM page) FROM shown JOIN items USING (seq)
+        WHERE place <= :limit AND (bytes <= :max_bytes OR place = 1)
+"""
 LIST_ITEMS: Final = {
     "asc": """
-        SELECT id, body FROM items WHERE object_id = :id AND body IS NOT NULL AND seq > :after
-        ORDER BY seq LIMIT :limit
-    """,
+        WITH page AS (
+            SELECT seq, length(body) AS size FROM items
+            WHERE object_id = :id AND body IS NOT NULL AND seq > :after
+            ORDER BY seq LIMIT :limit + 1
+        ),
+        shown AS (
+            SELECT seq, row_number() OVER up AS place, sum(size) OVER up AS bytes FROM page WINDOW up AS (ORDER BY seq)
+        )
+    """
+    + _SHOWN_ITEMS
+    + "ORDER BY seq",
     "desc": """
-        SELECT id, body FROM items WHERE object_id = :id AND body IS NOT NULL AND seq < :after
-        ORDER BY seq DESC LIMIT :limit
-    """,
+        WITH page AS (
+            SELECT seq, length(body) AS size FROM items
+            WHERE object_id = :id AND body IS NOT NULL AND seq < :after
+            ORDER BY seq DESC LIMIT :limit + 1
+        ),
+        shown AS (
+            SELECT seq, row_number() OVER down AS place, sum(size) OVER down AS bytes
+            FROM page WINDOW down AS (ORDER BY seq DESC)
+        )
+    """
+    + _SHOWN_ITEMS
+    + "ORDER BY seq DESC",
 }
 
 ITEM_IDS: Final = """
@@ -162,9 +233,13 @@ GET_ITEM: Final = """
 """
 
 DELETE_ITEM: Final = """
-    UPDATE items SET body = NULL
+    UPDATE items SET body = NULL, deleted_at = :now
     WHERE object_id = :id AND id = :item AND body IS NOT NULL AND EXISTS (
         SELECT 1 FROM objects WHERE objects.id = :id AND owner = :owner AND (expires_at IS NULL OR expires_at > :now)
     )
     RETURNING id
+"""
+
+SWEEP_ITEMS: Final = """
+    DELETE FROM items WHERE seq IN (SELECT seq FROM items WHERE deleted_at <= :before LIMIT :limit) RETURNING 1
 """

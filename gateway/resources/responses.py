@@ -28,9 +28,14 @@ from gateway.dialects.openai_responses_state import (
     DEFAULT_PAGE_ITEMS,
     MAX_PAGE_ITEMS,
     as_listed,
+    find_items,
+    has_references,
     input_items,
     item_page,
     output_items,
+    references,
+    response_of,
+    with_input,
     with_prior_items,
 )
 from gateway.inquiry import ask
@@ -94,9 +99,11 @@ class StoredResponses:
     async def resume(self, owner: str, envelope: Envelope, body: bytes, target: Target) -> tuple[bytes, Thread]:
         """See ``Continuity``."""
         earlier, conversation = envelope.continues, envelope.conversation_id
-        thread = Thread(owner, body, is_stored=envelope.is_stored)
         if earlier is not None and conversation is not None:
             raise BadRequest("'previous_response_id' cannot stand beside 'conversation'.", param="previous_response_id")
+        if has_references(body):
+            body = await self._with_referenced(body, owner)
+        thread = Thread(owner, body, is_stored=envelope.is_stored)
         if earlier is not None:
             items = await self._items_before(earlier, owner, target)
             thread.parent = earlier if items is not None else ""
@@ -109,6 +116,43 @@ class StoredResponses:
         else:
             items = None
         return (body if items is None else with_prior_items(body, items)), thread
+
+    async def _with_referenced(self, body: bytes, owner: str) -> bytes:
+        """References to items of the gateway's own responses give way to these. Others stay: their provider knows them,
+        or whoever decodes the request refuses them."""
+        items = input_items(body)
+        ids = references(items)
+        found = await self._referenced(list(ids.values()), owner)
+        if not found:
+            return body
+        _check_size(sum(len(bytes(found[item_id])) for item_id in ids.values() if item_id in found), "input")
+        return with_input(body, [found.get(ids.get(place, ""), item) for place, item in enumerate(items)])
+
+    async def _referenced(self, ids: list[str], owner: str) -> dict[str, Raw]:
+        """The last is looked for first: clients repeat a conversation with every turn, so that the latest response was
+        asked most of what the earlier ones said."""
+        wanted, found = set(ids), dict[str, Raw]()
+        asked_for: set[str] = set()
+        loaded_bytes = 0
+        for item_id in reversed(ids):
+            answer_id = response_of(item_id)
+            if answer_id is None or item_id in found or answer_id in asked_for:
+                continue
+            if len(asked_for) == MAX_RESPONSE_CHAIN:
+                raise BadRequest(
+                    f"'input' refers to items of more than {MAX_RESPONSE_CHAIN} responses; send some items themselves.",
+                    param="input",
+                )
+            asked_for.add(answer_id)
+            stored = await self._store.get(answer_id, owner)
+            if stored is None:
+                break  # the request is refused for it, whatever else it names
+            if stored.kind == "response" and not stored.instance:
+                loaded_bytes += len(stored.body)
+                _check_size(loaded_bytes, "input")
+                kept = _read_kept(stored.body)
+                found = find_items(wanted, kept.input, bytes(kept.response), stored.id) | found
+        return found
 
     async def _items_before(self, earlier: str, owner: str, target: Target) -> list[Raw] | None:
         """The items of a response and of those before it; None when the target's provider keeps them."""

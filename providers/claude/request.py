@@ -20,6 +20,7 @@ Source: platform.claude.com/docs, "Messages" (API reference), "Structured output
 
 import re
 from collections.abc import Mapping
+from operator import attrgetter
 
 import msgspec
 from msgspec import Raw
@@ -92,21 +93,50 @@ _RULES = (
 )
 _encode = msgspec.json.Encoder().encode
 RULES: Mapping[str, Rule] = {rule.field: rule for rule in _RULES}
+# Every member of a request but those that a conversation alone is made of.
+_CONVERSATION = ("model", "messages", "stream", "include_usage", "max_tokens", "temperature")
+_options_of = attrgetter(*(name for name in ChatRequest.__struct_fields__ if name not in _CONVERSATION))
+_NO_OPTIONS = _options_of(ChatRequest(model="", messages=[]))
 
 
 def to_wire(request: ChatRequest, model: str, provider: str = "anthropic") -> ProviderRequest:
     """``provider`` is the name in error messages. Raises ``BadRequest`` and ``UnsupportedParameter``."""
+    if _options_of(request) == _NO_OPTIONS:
+        return _write_conversation_only(request, model, provider)
     return encode_draft(draft_request(request, model, provider))
+
+
+def _write_conversation_only(request: ChatRequest, model: str, provider: str) -> ProviderRequest:
+    """What ``draft_request`` comes to where no option is set, as in most requests, for half of what it costs."""
+    claude = find_claude(model)
+    chat = write_turns(request.messages, provider, has_system_turns=claude.has_system_turns)
+    body: JsonObject = {"model": model, "max_tokens": request.max_tokens or claude.max_tokens}
+    temperature = request.temperature
+    if temperature is not None and temperature != 1:
+        if temperature < 1 and claude.samplers and not claude.thinks_unasked:
+            body["temperature"] = temperature
+        else:
+            chat.dropped.append("temperature")
+    if chat.system:
+        body["system"] = chat.system
+    body["messages"] = chat.turns
+    if request.stream:
+        body["stream"] = True
+    return _encode_request(body, [_FILES_BETA] if chat.has_files else [], chat.dropped)
 
 
 def encode_draft(draft: Draft) -> ProviderRequest:
     """Raises ``BadRequest`` for raw members that are no JSON."""
-    headers: tuple[Header, ...] = (("anthropic-beta", ",".join(draft.betas)),) if draft.betas else ()
+    return _encode_request(draft.body, draft.betas, draft.dropped)
+
+
+def _encode_request(body: JsonObject, betas: list[str], dropped: list[str]) -> ProviderRequest:
+    headers: tuple[Header, ...] = (("anthropic-beta", ",".join(betas)),) if betas else ()
     try:
-        body = _encode(draft.body)
+        encoded = _encode(body)
     except DECODE_ERRORS as error:
         raise BadRequest(f"the request cannot be written as JSON: {error}") from None
-    return ProviderRequest(body, headers, tuple(dict.fromkeys(draft.dropped)) if draft.dropped else ())
+    return ProviderRequest(encoded, headers, tuple(dict.fromkeys(dropped)) if dropped else ())
 
 
 def draft_request(request: ChatRequest, model: str, provider: str) -> Draft:

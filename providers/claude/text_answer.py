@@ -1,7 +1,7 @@
 """Plain answers of text and nothing else, as most are, read in one step.
 
-``providers.claude.answer`` reads every answer. What it takes apart block by block is here decoded at once, for a fifth of
-the cost. An answer with anything beside text and sane counts, or with a fault in it, is left to it.
+``providers.claude.answer`` reads every answer. What it takes apart block by block is here decoded at once, for a fifth
+of the cost. An answer with anything beside text and sane counts, or with a fault in it, is left to it.
 
 Source: platform.claude.com/docs, "Messages" (API reference).
 """

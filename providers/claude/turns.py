@@ -57,6 +57,14 @@ _TEXT_NAMES = (".txt", ".md", ".csv", ".json", ".xml", ".yaml", ".yml", ".html")
 _PDF = "application/pdf"
 _PDF_MAGIC = base64.b64encode(b"%PDF--")[:6].decode()
 
+_TURN_ROLES = {
+    Role.SYSTEM: "system",
+    Role.DEVELOPER: "system",
+    Role.USER: "user",
+    Role.TOOL: "user",
+    Role.ASSISTANT: "assistant",
+}
+
 _read_arguments = msgspec.json.Decoder(JsonObject).decode
 _read_members = msgspec.json.Decoder(dict[str, Raw]).decode
 _read_kind = msgspec.json.Decoder(str).decode
@@ -84,14 +92,15 @@ def write_turns(messages: list[Message], provider: str, *, has_system_turns: boo
     waiting: list[JsonObject] = []
     for number, message in enumerate(messages):
         blocks = _write_plain(message) or _write_message(chat, message, f"messages[{number}]")
-        if message.role in (Role.SYSTEM, Role.DEVELOPER):
-            (waiting if chat.turns and has_system_turns else chat.system).extend(blocks)
+        role = _TURN_ROLES[message.role]
+        if role == "system":
+            (waiting if has_system_turns and chat.turns else chat.system).extend(blocks)
         elif blocks:
-            is_assistant = message.role is Role.ASSISTANT
-            if is_assistant:
+            if waiting and role == "assistant":
                 waiting = _place_system(chat, waiting)
-            _add(chat.turns, "assistant" if is_assistant else "user", blocks)
-    chat.system += _place_system(chat, waiting)
+            _add(chat.turns, role, blocks)
+    if waiting:
+        chat.system += _place_system(chat, waiting)
     if not chat.turns:
         _turn_system_into_question(chat)
     _arrange(chat.turns)
@@ -107,7 +116,7 @@ def _turn_system_into_question(chat: Conversation) -> None:
 
 def _place_system(chat: Conversation, waiting: list[JsonObject]) -> list[JsonObject]:
     """System blocks that wait for their place, which is behind a user turn; what must wait on."""
-    if not waiting or chat.turns[-1].role != "user":
+    if chat.turns[-1].role != "user":
         return waiting
     chat.turns.append(Turn("system", waiting))
     return []

@@ -44,6 +44,7 @@ from providers.generate_content.citations import tell_citations
 from providers.generate_content.wire import (
     FAILURES,
     FINISH_REASONS,
+    NULL,
     UNSPECIFIED,
     MalformedError,
     WireAnswer,
@@ -53,9 +54,10 @@ from providers.generate_content.wire import (
     WirePart,
     WireUsage,
     broken,
+    is_null,
+    newest_counts,
     read_fault,
     read_usage,
-    update_usage,
 )
 from providers.openai_like import clean_message
 
@@ -133,11 +135,13 @@ class Choice:
     def take(self, candidate: WireCandidate) -> None:
         for raw in (candidate.content.parts if candidate.content else None) or ():
             self._take_part(raw)
-        if bytes(candidate.logprobs_result) != b"null":
+        if not is_null(candidate.logprobs_result):
             self._tell_logprobs(_read_logprobs(candidate.logprobs_result))
-        self._hold(self.grounding, candidate.grounding_metadata)
-        self._hold(self.cited, candidate.citation_metadata)
-        if bytes(candidate.url_context_metadata) not in _NOTHING:
+        if candidate.grounding_metadata is not NULL:
+            self._hold(self.grounding, candidate.grounding_metadata)
+        if candidate.citation_metadata is not NULL:
+            self._hold(self.cited, candidate.citation_metadata)
+        if candidate.url_context_metadata is not NULL and bytes(candidate.url_context_metadata) not in _NOTHING:
             self._keep(raw_json({"urlContextMetadata": _checked(candidate.url_context_metadata)}))
         if candidate.finish_reason is not None and candidate.finish_reason not in UNSPECIFIED:
             # a filter may have the last word after the model's own
@@ -245,13 +249,15 @@ def _logprob(token: _Token) -> dict[str, Any]:
 class Answer:
     """What has been said so far. Events are appended to ``events``; whoever owns the answer takes them from there."""
 
-    __slots__ = ("_block_reason", "_choices", "_counts", "_id", "_is_started", "events", "usage")
+    __slots__ = ("_block_reason", "_choices", "_counts", "_has_news", "_id", "_is_started", "_told", "_usage", "events")
 
     def __init__(self) -> None:
         self.events: list[Event] = []
-        self.usage: Usage | None = None
+        self._usage: Usage | None = None
+        self._told: Usage | None = None
         self._choices: dict[int, Choice] = {}
         self._counts = WireUsage()
+        self._has_news = False  # counts that are not read yet
         self._block_reason = ""
         self._id = ""
         self._is_started = False
@@ -283,19 +289,32 @@ class Answer:
         if feedback is not None and (feedback.block_reason or "") not in UNSPECIFIED:
             self._block_reason = feedback.block_reason or ""
         if news.usage_metadata is not None:
-            self._report(news.usage_metadata)
+            self._counts = newest_counts(self._counts, news.usage_metadata)
+            self._has_news = True
+            # every event of a stream has counts: the first and the last are told
+            if self._told is None:
+                self._report()
 
     def _choice(self, number: int) -> Choice:
-        if not 0 <= number < _MAX_CANDIDATES:
-            raise MalformedError("the provider sent a candidate with an impossible number")
-        return self._choices.setdefault(number, Choice(self, number))
+        choice = self._choices.get(number)
+        if choice is None:
+            if not 0 <= number < _MAX_CANDIDATES:
+                raise MalformedError("the provider sent a candidate with an impossible number")
+            choice = self._choices[number] = Choice(self, number)
+        return choice
 
-    def _report(self, news: WireUsage) -> None:
-        """Every event of a stream has counts; only new ones are told."""
-        update_usage(self._counts, news)
-        usage = read_usage(self._counts)
-        if usage is not None and usage != self.usage:
-            self.usage = usage
+    @property
+    def usage(self) -> Usage | None:
+        """The best known so far, read when it is asked for."""
+        if self._has_news:
+            self._has_news = False
+            self._usage = read_usage(self._counts) or self._usage
+        return self._usage
+
+    def _report(self) -> None:
+        usage = self.usage
+        if usage is not None and usage != self._told:
+            self._told = usage
             self.events.append(UsageReport(usage))
 
     def name_call(self, choice: int, position: int) -> str:
@@ -305,6 +324,7 @@ class Answer:
 
     def finish(self) -> None:
         """Nothing more will come: the last event, a ``Finish`` or a ``Fault``. Never raises."""
+        self._report()
         try:
             for choice in self._choices.values():
                 choice.finish()

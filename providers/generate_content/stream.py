@@ -17,13 +17,16 @@ from providers.generate_content.wire import broken
 class GenerateContentTransducer:
     """See ``providers.contract.Transducer``."""
 
-    __slots__ = ("_answer", "_decoder", "_is_ended", "usage")
+    __slots__ = ("_answer", "_decoder", "_is_ended")
 
     def __init__(self) -> None:
         self._decoder = SseDecoder()
         self._answer = Answer()
         self._is_ended = False
-        self.usage: Usage | None = None
+
+    @property
+    def usage(self) -> Usage | None:
+        return self._answer.usage
 
     def feed(self, data: bytes) -> list[Event]:
         if self._is_ended:
@@ -50,5 +53,4 @@ class GenerateContentTransducer:
 
     def _taken(self) -> list[Event]:
         events, self._answer.events = self._answer.events, []
-        self.usage = self._answer.usage
         return events

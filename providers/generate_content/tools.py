@@ -3,7 +3,8 @@
 - ``auto`` among some functions offers only these. ``required`` among some, and one function by name, are ``ANY`` with
   ``allowedFunctionNames``.
 - ``web_search``, ``web_fetch`` and ``code_execution`` have a counterpart of Google's; their settings and all other
-  hosted tools are named as dropped. Older models take either functions or Google's tools: functions stay.
+  hosted tools are named as dropped. So is a search that must not leave its maker's index (``external_web_access``
+  false): Google's is live. Older models take either functions or Google's tools: functions stay.
 - A free-text tool is a function with one parameter ``input``.
 
 Source: ai.google.dev/gemini-api/docs, "Function calling", "Grounding with Google Search", "URL context", "Code
@@ -22,6 +23,8 @@ from providers.generate_content.turns import ORIGIN
 
 _HOSTED = {"web_search": "googleSearch", "web_fetch": "urlContext", "code_execution": "codeExecution"}
 _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY", "tool": "ANY"}
+# May a search of OpenAI's leave its index?
+_LIVE = "external_web_access"
 # Members of a hosted tool's definition that only say what it is.
 _NAMES = frozenset(("type", "name", "cache_control"))
 _FREEFORM = raw_json({"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]})
@@ -110,7 +113,8 @@ def _write_hosted_tool(draft: Draft, tool: HostedTool) -> JsonObject:
     if tool.origin is ORIGIN:
         return dict(members)
     name = _HOSTED.get(tool.kind)
-    if name is None:
+    is_live = bytes(members.pop(_LIVE, b"true")) != b"false"
+    if name is None or not is_live:
         draft.dropped.append(f"tools.{tool.kind}")
         return {}
     draft.dropped += [f"tools.{tool.kind}.{member}" for member in members if member not in _NAMES]

@@ -168,12 +168,19 @@ def _read_audio(details: Raw) -> int:
     return sum(read_count(one.token_count) or 0 for one in counted if one.modality == "AUDIO")
 
 
-def update_usage(known: WireUsage, news: WireUsage) -> None:
+def is_null(raw: Raw) -> bool:
+    """Also of a member that was left out."""
+    return raw is NULL or bytes(raw) == b"null"
+
+
+def newest_counts(known: WireUsage, news: WireUsage) -> WireUsage:
     """Later counts replace earlier ones; one that is left out stays what it was."""
     for name in WireUsage.__struct_fields__:
-        value = getattr(news, name)
-        if bytes(value) != b"null":
-            setattr(known, name, value.copy())
+        count = getattr(known, name)
+        if count is not NULL and is_null(getattr(news, name)):
+            # a copy: what it was cut from need not be kept for it
+            setattr(news, name, count.copy())
+    return news
 
 
 class MalformedError(ValueError):

@@ -17,10 +17,6 @@ PATIENCE_S = 60
 NODE = shutil.which("node")
 Run = Callable[..., Any]
 
-# What it sent before and the gateway has stored, it names by id.
-REFERENCES = pytest.mark.xfail(
-    reason="an item_reference to an item of a response that the gateway has stored is refused", strict=True
-)
 pytestmark = pytest.mark.skipif(NODE is None, reason="node is not installed; Vercel's AI SDK is not tested")
 
 
@@ -55,9 +51,7 @@ def test_stream(run: Run) -> None:
 
 
 @pytest.mark.parametrize("task", ["tools", "streamedTools"])
-def test_tools(run: Run, route: Route, task: str, request: pytest.FixtureRequest) -> None:
-    if request.node.callspec.params["run"] == "responses" and route.name == "gemini":
-        request.applymarker(REFERENCES)
+def test_tools(run: Run, route: Route, task: str) -> None:
     result = run(task=task, prompt=ASK)
     assert (result["text"], result["steps"]) == (TOLD, 2)
     assert [question.results for question in route.vendor.questions] == [(), (WEATHER,)]
@@ -76,9 +70,8 @@ def test_thought_in_messages(world: World, route: Route, task: str) -> None:
 
 
 @pytest.mark.parametrize("store", [True, False])
-def test_thought_in_responses(world: World, route: Route, store: bool, request: pytest.FixtureRequest) -> None:
-    if store and route.name in ("anthropic", "gemini"):
-        request.applymarker(REFERENCES)
+def test_thought_in_responses(world: World, route: Route, store: bool) -> None:
+    """What it has stored before, it names by id."""
     own: Any = {"reasoningEffort": "low", "reasoningSummary": "auto", "store": store, "forceReasoning": True}
     if not store:
         own["include"] = ["reasoning.encrypted_content"]
@@ -86,8 +79,12 @@ def test_thought_in_responses(world: World, route: Route, store: bool, request: 
     order: Any = {"kind": "responses", "model": route.model, "prompt": ASK, "task": "tools", "options": options}
     assert _run(world, **order)["text"] == TOLD
     assert route.vendor.question.results == (WEATHER,)
-    if route.name == "anthropic":
+    if route.name in ("anthropic", "gemini"):
         assert len(route.vendor.question.proofs) == 1
+    named = [
+        item for body in route.vendor.posted for item in body.get("input", ()) if item.get("type") == "item_reference"
+    ]
+    assert bool(named) is (store and route.name == "openai")
 
 
 def test_embeddings(world: World) -> None:

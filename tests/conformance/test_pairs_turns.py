@@ -234,6 +234,32 @@ def _arguments(value: Any) -> Iterator[Any]:
         yield from _arguments(child)
 
 
+# --- a proof within a text --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", [[], [{"functionCall": {"name": "f", "args": {}}, "thoughtSignature": "Y2FsbA=="}]])
+def test_a_text_that_is_signed_in_its_middle_stays_one(ending: list[Json]) -> None:
+    """As Gemini streams it. A response tells one message, and the signatures return to the parts that had them."""
+    side = next(side for side in SIDES if side.dialect is GEMINI)
+    pieces: list[Json] = [{"text": "Hel"}, {"text": "lo", "thoughtSignature": "dGV4dA=="}, *ending]
+    chunks = [{"candidates": [{"content": {"role": "model", "parts": [piece]}}]} for piece in pieces]
+    chunks[-1]["candidates"][0]["finishReason"] = "STOP"
+    stream = [b"data: " + json.dumps(chunk).encode() + b"\r\n\r\n" for chunk in chunks]
+    whole = {"candidates": [{"content": {"role": "model", "parts": pieces}, "finishReason": "STOP"}]}
+    request = decode(RESPONSES, first_turn(RESPONSES, stream=True))
+    folded = fold(RESPONSES, streamed(RESPONSES, side, stream, request))
+    for answer in (folded, plain(RESPONSES, side, json.dumps(whole).encode(), request)):
+        assert answer is not None
+        [message] = [item for item in answer["output"] if item["type"] == "message"]
+        assert message["content"][0]["text"] == "Hello"
+        sent = json.loads(side.ask(decode(RESPONSES, next_turn(RESPONSES, answer))).body)
+        [told] = [content["parts"] for content in sent["contents"] if content["role"] == "model"]
+        assert [(part.get("text"), part["thoughtSignature"]) for part in told] == [
+            ("Hello", "dGV4dA=="),
+            *((None, part["thoughtSignature"]) for part in ending),
+        ]
+
+
 # --- a model is changed twice ---------------------------------------------------------------------------------------
 
 

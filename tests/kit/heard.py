@@ -222,7 +222,7 @@ def _hear_messages(answer: Json) -> Heard:
     for block in answer["content"]:
         if block["type"] == "text":
             heard.text += block["text"]
-            heard.links += [citation["url"] for citation in block["citations"] or ()]
+            heard.links += [citation["url"] for citation in block.get("citations") or ()]
         elif block["type"] == "thinking":
             heard.thought += block["thinking"]
         elif block["type"] == "tool_use":

@@ -161,6 +161,13 @@ def test_codex_brings_its_tools_inside_the_input(house: House) -> None:
     assert house.vendor.question.results == (WROTE, WROTE)
 
 
+def test_no_search_of_codex_becomes_a_live_one(house: House) -> None:
+    house.ask("/v1/responses", codex(house.model, prompt="Hi"), CODEX_HEADERS)
+    sent = json.dumps(house.vendor.last)
+    assert "googleSearch" not in sent
+    assert sent.count("web_search") == (1 if house.name == "openai" else 0)
+
+
 def test_codex_answers_by_a_schema(house: House) -> None:
     schema = {
         "type": "object",

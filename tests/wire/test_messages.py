@@ -56,6 +56,23 @@ def error(response: Response) -> Json:
     return inner
 
 
+# --- threads ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", [MESSAGES, COUNTING])
+def test_all_turns_of_a_thread_reach_the_same_account(upstream: ScriptedUpstream, path: str) -> None:
+    keys = {"api_key": "sk-key-1", "api_keys": ["sk-key-2", "sk-key-3"]}
+    with Gateway(config_for(upstream, anthropic={"models": ["claude-test"], **keys}), SLUICE_MASTER_KEY=MASTER) as own:
+        upstream.answer(reply(messages_api.answer({"type": "text", "text": "Hi"}, input_tokens=1)))
+        for thread in ({"type": "create"}, {"type": "continue", "previous_message_id": "msg_1"}) * 2:
+            assert post(own, path, thread=thread).status == 200
+        assert {sent.header("x-api-key") for sent in upstream.requests} == {"sk-key-1"}
+        assert upstream.requests[-1].json()["thread"]["type"] == "continue"
+        for _ in range(3):
+            assert post(own, path, thread=None).status == 200
+        assert {sent.header("x-api-key") for sent in upstream.requests} == {"sk-key-1", "sk-key-2", "sk-key-3"}
+
+
 # --- counting tokens --------------------------------------------------------------------------------------------------
 
 

@@ -44,7 +44,7 @@ def assert_refused(gateway: Gateway, upstream: ScriptedUpstream, path: str, data
     error = response.error
     assert error["type"] == "invalid_request_error"
     assert error["message"]
-    assert error["code"] in ("invalid_request", "model_not_found")
+    assert error["code"] in ("invalid_request", "model_not_found", "endpoint_not_supported")
     line = gateway.requests()[-1]
     assert (line["status"], line["error"]) == (response.status, error["code"])
     assert line["request_id"] == response.headers["x-request-id"]
@@ -240,7 +240,7 @@ def test_an_impossible_model_is_refused(gateway: Gateway, upstream: ScriptedUpst
 
 def test_a_model_of_a_provider_without_that_endpoint_is_refused(gateway: Gateway, upstream: ScriptedUpstream) -> None:
     response = assert_refused(gateway, upstream, EMBEDDINGS_PATH, body(model="claude-test"))
-    assert (response.status, response.error["param"]) == (400, "model")
+    assert (response.status, response.error["param"]) == (404, "model")
 
 
 # --- request ids ------------------------------------------------------------------------------------------------------

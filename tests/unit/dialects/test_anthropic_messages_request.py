@@ -196,6 +196,13 @@ def test_a_thread_is_refused_so_that_clients_send_the_turn_in_full(call, thread)
     assert found == {"type": "error", "error": {"type": "invalid_request_error", "details": details}}
 
 
+@pytest.mark.parametrize(("thread", "is_bound"), [(b"null", False), (b'{"type":"create"}', True), (b"5", True)])
+def test_every_turn_of_a_thread_belongs_to_one_account(thread, is_bound):
+    body = b'{"model":"m","messages":[{"role":"user","content":"Hi"}],"thread": %b }' % thread
+    assert read_envelope(body).is_bound is read_counting_envelope(body).is_bound is is_bound
+    assert not read_envelope(b'{"model":"m","messages":[{}]}').is_bound
+
+
 # --- thinking and output ------------------------------------------------------------------------------------------
 
 

@@ -126,7 +126,8 @@ def test_a_text_that_begins_like_a_proof_keeps_nothing_from_being_removed() -> N
 @pytest.mark.parametrize("origin", [ANTHROPIC, GEMINI, DialectName.OPENAI_CHAT])
 def test_items_of_another_vendor_are_left_out(origin: DialectName) -> None:
     call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
-    body = items(USER, reasoning(origin), reasoning(), reasoning(origin, is_redacted=True), call)
+    late = {**reasoning(), "encrypted_content": seal(Proof("c2ln", origin, is_late=True), RESPONSES)}
+    body = items(USER, reasoning(origin), reasoning(), reasoning(origin, is_redacted=True), late, call)
     assert same_but("input", without_foreign_items(body), body) == [USER, reasoning(), call]
 
 

@@ -108,9 +108,23 @@ def test_a_response_repeats_what_was_asked_for():
         "user": "u",
     }
     found = answer(STOP, **members, text={"verbosity": "low"}, reasoning={"effort": "high", "summary": None})
-    assert {name: found[name] for name in members} == members
+    function = {**TOOLS[0], "description": None}
+    assert {name: found[name] for name in members} == {**members, "tools": [function, *TOOLS[1:]]}
     assert found["text"] == {"format": {"type": "text"}, "verbosity": "low"}
     assert found["reasoning"] == {"effort": "high", "summary": None}
+
+
+def test_a_function_is_repeated_with_all_its_members():
+    bare = {"type": "function", "name": "f"}
+    full = {**bare, "description": "d", "parameters": {"type": "object"}, "strict": False, "defer_loading": True}
+    tools = [bare, {"name": "g", "strict": None, "parameters": None}, full, {"type": "web_search"}]
+    open_members = {"description": None, "parameters": None, "strict": True}
+    assert answer(STOP, tools=tools)["tools"] == [
+        {**bare, **open_members},
+        {"type": "function", "name": "g", **open_members},
+        full,
+        {"type": "web_search"},
+    ]
 
 
 def test_a_request_with_line_ends_makes_no_broken_events():

@@ -203,6 +203,16 @@ def test_a_proof_of_thought_is_known_by_its_origin(sealed, found):
     assert parts(item) == [found]
 
 
+def test_a_late_proof_stands_before_the_words_it_belongs_to():
+    late = {"type": "reasoning", "summary": [], "encrypted_content": "gemini_generate_content.late::c2ln"}
+    proof = Reasoning(signature="c2ln", origin=DialectName.GEMINI_GENERATE_CONTENT)
+    words = {"type": "message", "role": "assistant", "content": "Hello."}
+    assert parts(words, late) == [proof, Text("Hello.")]
+    # with nothing to stand before it stays where it is
+    assert parts(late) == [proof]
+    assert parts(CALL, late)[1:] == [proof]
+
+
 def test_thought_is_a_summary_or_the_thing_itself():
     content = [{"type": "reasoning_text", "text": "a"}, {"type": "reasoning_text", "text": "b"}]
     assert parts({"type": "reasoning", "summary": [], "content": content}) == [Reasoning("a\n\nb")]

@@ -6,12 +6,20 @@ from msgspec import Raw
 from gateway.core.types import (
     ContentDelta,
     DialectName,
+    Finish,
+    FinishReason,
+    Reasoning,
     ReasoningDelta,
     RefusalDelta,
+    Text,
     TextDelta,
+    ToolCall,
     ToolCallDelta,
 )
+from gateway.dialects.openai_responses_request import decode
 from tests.kit.response_objects import CALLS, START, STEM, STOP, TOOLS, brief, encoder, output, sent, told
+
+GEMINI = DialectName.GEMINI_GENERATE_CONTENT
 
 # --- text ---------------------------------------------------------------------------------------------------------
 
@@ -180,9 +188,57 @@ def test_no_two_thoughts_have_the_same_id():
 
 
 def test_a_proof_stands_before_the_call_it_belongs_to():
-    proof = ReasoningDelta(block=0, signature="c2ln", origin=DialectName.GEMINI_GENERATE_CONTENT)
-    found = output(TextDelta("a"), proof, ToolCallDelta(0, "c", "f", "{}"), CALLS)
+    signed = ReasoningDelta(block=0, signature="c2ln", origin=GEMINI)
+    found = output(TextDelta("a"), signed, ToolCallDelta(0, "c", "f", "{}"), CALLS)
     assert [item["type"] for item in found] == ["message", "reasoning", "function_call"]
+
+
+def proof(signature, block=0):
+    return ReasoningDelta(block=block, signature=signature, origin=GEMINI)
+
+
+A, B, CALL = TextDelta("a"), TextDelta("b"), ToolCallDelta(0, "c", "f", "{}")
+CITED = ContentDelta("annotations", Raw(b'{"type":"url_citation","url":"u","title":"t","start_index":0,"end_index":1}'))
+LATE = "gemini_generate_content.late::"
+NEXT = "gemini_generate_content::"
+
+
+@pytest.mark.parametrize(
+    ("events", "items", "replayed"),
+    [
+        # the text goes on: the proof is that of the text
+        ([A, proof("1"), B], ["ab", LATE + "1"], ["1", "ab"]),
+        ([A, proof("1"), B, CALL], ["ab", LATE + "1", CALL], ["1", "ab", CALL]),
+        ([A, proof("1"), B, proof("2", 1), CALL], ["ab", LATE + "1", NEXT + "2", CALL], ["1", "ab", "2", CALL]),
+        ([A, proof("1"), CITED], ["a", LATE + "1"], ["1", "a"]),
+        # nothing follows, or something with a proof of its own
+        ([A, proof("1")], ["a", LATE + "1"], ["1", "a"]),
+        ([A, proof("1"), proof("2", 1), CALL], ["a", LATE + "1", NEXT + "2", CALL], ["1", "a", "2", CALL]),
+        ([A, proof("1"), ReasoningDelta("t", 1, origin=GEMINI)], ["a", LATE + "1", ""], ["1", "a", None]),
+        # it is the call's
+        ([A, proof("1"), CALL], ["a", NEXT + "1", CALL], ["a", "1", CALL]),
+        # a text has one proof
+        ([proof("1"), A, proof("2", 1), B], [NEXT + "1", "a", NEXT + "2", "b"], ["1", "a", "2", "b"]),
+        ([A, proof("1"), B, proof("2", 1), A], ["ab", LATE + "1", NEXT + "2", "a"], ["1", "ab", "2", "a"]),
+    ],
+)
+def test_a_proof_that_comes_late_cuts_no_message_in_two(events, items, replayed):
+    found = output(*events, STOP)
+    names = {"message": lambda item: item["content"][0]["text"], "function_call": lambda item: CALL}
+    assert [names.get(i["type"], lambda item: item.get("encrypted_content", ""))(i) for i in found] == items
+    [said] = decode(json.dumps({"model": "m", "input": found}).encode()).messages
+    names = {Text: lambda part: part.text, Reasoning: lambda part: part.signature, ToolCall: lambda part: CALL}
+    assert [names[type(part)](part) for part in said.parts] == replayed
+
+
+def test_an_answer_that_is_cut_is_so_in_its_message():
+    found = output(A, proof("1"), B, Finish(FinishReason.LENGTH))
+    assert [(item["type"], item.get("status")) for item in found] == [("message", "incomplete"), ("reasoning", None)]
+
+
+def test_a_thought_of_other_vendors_keeps_its_place():
+    found = output(A, ReasoningDelta(signature="c2ln"), B, STOP)
+    assert [item["type"] for item in found] == ["message", "reasoning", "message"]
 
 
 def test_each_block_of_thought_is_an_item():

@@ -53,6 +53,21 @@ def test_an_envelope_tells_the_state_that_a_request_goes_on_from(conversation):
     assert plain(found.state_echo) == {"previous_response_id": "resp_1", "conversation": {"id": "conv_1"}}
 
 
+@pytest.mark.parametrize(
+    ("members", "stands_alone"),
+    [
+        ({}, False),
+        ({"store": False}, True),
+        ({"store": False, "previous_response_id": "resp_1"}, False),
+        ({"store": False, "conversation": "conv_1"}, False),
+        ({"store": False, "input": [{"type": "item_reference", "id": "rs_1"}]}, False),
+    ],
+)
+def test_an_envelope_tells_whether_anything_is_remembered(members, stands_alone):
+    body = json.dumps({"model": "m", "input": "Hi", **members}).encode()
+    assert read_envelope(body).stands_alone(body) is stands_alone
+
+
 def test_the_input_may_be_kept_elsewhere():
     assert read_envelope(b'{"model":"m","prompt":{"id":"pmpt_1"},"stream":true}').stream is True
 

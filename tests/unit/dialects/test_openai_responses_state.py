@@ -13,9 +13,14 @@ from gateway.dialects.openai_responses_request import decode
 from gateway.dialects.openai_responses_state import (
     MAX_PAGE_ITEMS,
     as_listed,
+    find_items,
+    has_references,
     input_items,
     item_page,
     output_items,
+    references,
+    response_of,
+    with_input,
     with_prior_items,
 )
 
@@ -86,6 +91,61 @@ def test_all_other_members_stay_as_they_are(members, items):
     members.pop("input", None)
     found = json.loads(with_prior_items(json.dumps({**members, "input": [CALL]}).encode(), raw(*items)))
     assert found == {**members, "input": [*items, CALL]}
+
+
+# --- items by their ids -------------------------------------------------------------------------------------------
+
+WORD = "abcdefghijklmnopqrstuvw2"
+
+
+def named(item_id: Any, kind: Any = "item_reference") -> Any:
+    return {"type": kind, "id": item_id}
+
+
+def test_references_are_told_from_other_items():
+    items = raw(named("a"), USER, named("b", "message"), named(5), named("", "item_reference"), named("c"), "x", None)
+    text = {"role": "user", "content": 'say "item_reference"'}
+    assert references([*items, *raw(text, {"id": "d"}), Raw(b'{"item_reference"')]) == {0: "a", 5: "c"}
+    assert has_references(json.dumps({"input": [named("a")]}).encode())
+    assert not has_references(json.dumps({"input": [USER]}).encode())
+
+
+@pytest.mark.parametrize(
+    ("item_id", "found"),
+    [
+        *((f"{kind}_{WORD}_{place}", f"resp_{WORD}") for kind, place in (("rs", "0"), ("msg", "12"), ("fc", "in3"))),
+        *(
+            (name, None)
+            for name in ("", "rs_1", f"rs_{WORD}", f"rs_{WORD}_", f"rs_{WORD}_x", f"{WORD}_0", "rs_" + 60 * "a")
+        ),
+        *((name, None) for name in (f"rs_{WORD[1:]}_0", f"RS_{WORD}_0", f"rs_{WORD}_0\n", f"rs_../{WORD[3:]}_0")),
+    ],
+)
+def test_an_items_id_tells_its_response(item_id, found):
+    assert response_of(item_id) == found
+
+
+def test_items_are_found_as_they_came():
+    response = json.dumps({"id": f"resp_{WORD}", "output": [{**CALL, "id": "fc_2"}]}).encode()
+    asked = raw(USER, CALL, OUTPUT, 5)
+    wanted = {f"msg_{WORD}_in0", "fc_1", "fc_2", "fc_3", f"fco_{WORD}_in2", f"msg_{WORD}_in3", "", f"rs_{WORD}_in0"}
+    found = find_items(wanted - {""}, asked, response, f"resp_{WORD}")
+    assert {name: json.loads(bytes(item)) for name, item in found.items()} == {
+        f"msg_{WORD}_in0": {"id": f"msg_{WORD}_in0", "status": "completed", **USER},
+        "fc_1": CALL,
+        "fc_2": {**CALL, "id": "fc_2"},
+        f"fco_{WORD}_in2": {"id": f"fco_{WORD}_in2", **OUTPUT},
+    }
+    # what was answered stands above what a client has sent under its name
+    again = find_items({"fc_2"}, raw({**CALL, "id": "fc_2", "name": "g"}), response, f"resp_{WORD}")
+    assert json.loads(bytes(again["fc_2"]))["name"] == "f"
+
+
+def test_another_input_leaves_the_rest_as_it_is():
+    body = b'{"model":"m",\n"input":[{"a":1}],"x":1.0e0,"previous_response_id":"r"}'
+    assert with_input(body, raw(CALL)) == (
+        b'{"model":"m","input":[%b],"x":1.0e0,"previous_response_id":"r"}' % json.dumps(CALL).encode()
+    )
 
 
 # --- listing ------------------------------------------------------------------------------------------------------

@@ -126,7 +126,7 @@ async def test_a_deleted_object_is_gone_with_its_items(store: SqliteStore) -> No
     assert await store.get("resp_1", "a") is None
     assert await store.list_items("resp_1", "a") is None
     await store.put(response())
-    assert await store.list_items("resp_1", "a") == []
+    assert await store.list_items("resp_1", "a") == ([], False)
 
 
 # --- pages --------------------------------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ async def test_a_chain_does_not_lead_to_strangers_or_in_circles(store: SqliteSto
 
 
 async def items(store: ObjectStore, **options: object) -> list[str]:
-    return [item.id for item in await store.list_items("c", "a", **options)]
+    return [item.id for item in (await store.list_items("c", "a", **options)).items]
 
 
 @pytest.fixture

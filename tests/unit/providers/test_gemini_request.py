@@ -131,6 +131,18 @@ def test_hosted_tools_are_googles() -> None:
     assert body(hosted_tools=[own])["tools"] == [{"googleMaps": {"x": 1}}]
 
 
+def test_a_search_that_must_not_be_live_is_left_out() -> None:
+    def search(**members: Any) -> HostedTool:
+        return hosted("web_search", DialectName.OPENAI_RESPONSES, **members)
+
+    cached = wire(hosted_tools=[search(external_web_access=False, search_context_size="low")], tools=[LOOK])
+    assert json.loads(cached.body)["tools"] == [{"functionDeclarations": [DECLARED]}]
+    assert cached.dropped == ("tools.web_search",)
+    for live in ({"external_web_access": True}, {"external_web_access": None}, {}):
+        written = wire(hosted_tools=[search(**live)])
+        assert (json.loads(written.body)["tools"], written.dropped) == ([{"googleSearch": {}}], ())
+
+
 def test_functions_beside_googles_tools_need_a_flag_and_a_new_model() -> None:
     both = {"tools": [LOOK], "hosted_tools": [hosted("web_search")]}
     assert body(NEW, **both) == {

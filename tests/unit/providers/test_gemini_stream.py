@@ -70,7 +70,6 @@ TOLD = [
     UsageReport(Usage(input_tokens=157, output_tokens=438, reasoning_tokens=438)),
     ReasoningDelta(signature="EsIN", origin=GEMINI),
     ToolCallDelta(0, "8hd01vsf", "add", '{"a":2}'),
-    UsageReport(Usage(input_tokens=157, output_tokens=454, reasoning_tokens=438)),
     ToolCallDelta(1, "call_UwCzaaGdI_aEz7IPqoinwQM_1", "multiply", '{"b":3}'),
     UsageReport(Usage(input_tokens=157, output_tokens=470, reasoning_tokens=438)),
     Finish(FinishReason.TOOL_CALLS, "STOP"),
@@ -141,7 +140,7 @@ def test_empty_parts_and_candidates_occur() -> None:
     assert events_of(stream)[1:] == [
         TextDelta("Here's a"),
         UsageReport(Usage(input_tokens=16)),
-        UsageReport(Usage(input_tokens=16, output_tokens=2)),
+        # what was counted in between is not told, and not lost
         UsageReport(Usage(input_tokens=16, output_tokens=3)),
         Finish(FinishReason.STOP, "STOP"),
     ]
@@ -225,6 +224,15 @@ def test_an_event_larger_than_allowed_is_a_fault() -> None:
     events = transducer.feed(b"data: " + b"x" * MAX_SSE_EVENT_BYTES)
     assert isinstance(events[-1], Fault)
     assert (transducer.feed(TEXT), transducer.finish()) == ([], [])
+
+
+def test_to_ask_for_usage_changes_no_event() -> None:
+    transducer = GenerateContentTransducer()
+    events = []
+    for byte in TOOLS:
+        events += transducer.feed(bytes([byte]))
+        assert transducer.usage is None or transducer.usage.input_tokens == 157
+    assert events + transducer.finish() == TOLD
 
 
 def test_usage_is_the_best_known_so_far() -> None:
