@@ -189,9 +189,10 @@ def brackets(value: object) -> int:
 
 @given(
     st.recursive(
-        st.text(alphabet='[]{}"\\,:a') | st.none(),
+        # with every escape that JSON has
+        st.text(alphabet='[]{}"\\/\b\f\n\r\t\u00e9,:a') | st.none(),
         lambda inner: (
-            st.lists(inner, max_size=3) | st.dictionaries(st.text(alphabet='[{"\\', max_size=3), inner, max_size=3)
+            st.lists(inner, max_size=3) | st.dictionaries(st.text(alphabet='[{"\\\n', max_size=3), inner, max_size=3)
         ),
         max_leaves=40,
     ),
@@ -205,6 +206,16 @@ def test_depth_agrees_with_counting_it_on_the_decoded_value(value: object, extra
         refusal(body)
     else:
         assert accepts(body)
+
+
+@pytest.mark.parametrize("lists", [0, 1, 32, 63])
+def test_few_brackets_are_counted_of_both_kinds(lists: int) -> None:
+    # one object is the body
+    inside = MAX_JSON_DEPTH - 1 - lists
+    assert accepts(b'{"model":"m","a":%b1%b}' % (b"[" * lists + b'{"a":' * inside, b"}" * inside + b"]" * lists))
+    lists += 1
+    deeper = b'{"model":"m","a":%b1%b}' % (b"[" * lists + b'{"a":' * inside, b"}" * inside + b"]" * lists)
+    assert "nested deeper" in refusal(deeper).message
 
 
 # --- numbers --------------------------------------------------------------------------------------------------------
@@ -314,7 +325,10 @@ def test_duplicates_agree_with_a_parser_that_keeps_pairs(data: st.DataObject) ->
     )
     pairs = data.draw(st.lists(st.tuples(names, values), max_size=6))
     pairs.append((b'"model"', b'"m"'))
-    body = b"{" + b",".join(name + b":" + value for name, value in pairs) + b"}"
+    # what is long is also measured; where there is white space the measure says nothing
+    pairs += data.draw(st.sampled_from([[], [(b'"long"', b'"%b"' % (b"x" * 5000))]]))
+    comma, blank = data.draw(st.sampled_from([b",", b", "])), data.draw(st.sampled_from([b"", b" "]))
+    body = b"{" + comma.join(name + b":" + blank + value for name, value in pairs) + b"}"
     plain = [json.loads(name) for name, _ in pairs]
     is_duplicate = any(plain.count(name) > 1 for name in ("model", "stream", "stream_options"))
     accept_all = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

@@ -95,6 +95,33 @@ async def test_nobody_writes_over_a_strangers_object(store: SqliteStore) -> None
     assert await store.get("resp_1", "b") is None
 
 
+TAKEN = [{"instance": "evil"}, {"owner": "b", "instance": "evil"}, {"kind": "file"}, {"owner": "b"}]
+
+
+@pytest.mark.parametrize("changes", TAKEN)
+async def test_what_an_id_means_it_means_for_good(store: SqliteStore, changes: dict[str, object]) -> None:
+    await store.put(response())
+    with pytest.raises(Internal):
+        await store.put(response(body=b"", **changes))
+    store.put_soon(response(body=b"", **changes))
+    assert (await store.get("resp_1", "a")).body == b'{"id":1}', "not even while the other one waits"
+    store.put_soon(response("resp_2"))
+    await store._pending.flush()
+    assert (await store.get("resp_1", "a")) == response(version=1)
+    assert await store.get("resp_2", "a") is not None, "the rest of the same transaction is written"
+    assert [(count, error.code) for count, error in store.lost] == [(1, "internal_error")]
+
+
+@pytest.mark.parametrize("changes", TAKEN)
+async def test_not_even_an_id_that_waits_is_taken_over(store: SqliteStore, changes: dict[str, object]) -> None:
+    store.put_soon(response())
+    with pytest.raises(Internal):
+        store.put_soon(response(body=b"", **changes))
+    assert await store.get("resp_1", "a") == response()
+    await store._pending.flush()
+    assert (await store.get("resp_1", "a")).body == b'{"id":1}'
+
+
 @pytest.mark.parametrize("object_id", ["", "\ud800", "a/b", "x" * 1000, "' OR 1=1 --"])
 async def test_ids_that_clients_make_up_are_not_found(store: SqliteStore, object_id: str) -> None:
     await store.put(response())
@@ -183,6 +210,16 @@ async def test_a_chain_breaks_where_something_is_gone(store: SqliteStore) -> Non
     assert chain[0].parent == "r1"
 
 
+async def test_the_size_of_a_chain_is_known_before_it_is_read(store: SqliteStore) -> None:
+    await store.put(response("r1", body=b"1" * 100))
+    await store.put(response("r2", parent="r1", body="é".encode() * 10))
+    store.put_soon(response("r3", parent="r2", body=b"333"))
+    assert await store.chain_bytes("r3", "a") == 123
+    assert await store.chain_bytes("r3", "a", 1) == 3
+    assert await store.chain_bytes("r3", "b") == await store.chain_bytes("gone", "a") == 0
+    assert await store.chain_bytes("\ud800", "a") == 0
+
+
 async def test_a_chain_does_not_lead_to_strangers_or_in_circles(store: SqliteStore) -> None:
     await store.put(response("r0", owner="b"))
     await store.put(response("r1", parent="r0"))
@@ -248,6 +285,67 @@ async def test_too_many_items_are_refused_as_a_whole(store: SqliteStore, monkeyp
     assert await store.append_items("c", "a", [StoredItem("i4", b"")])
 
 
+@pytest.mark.usefixtures("conversation")
+async def test_too_many_bytes_are_refused_as_a_whole(store: SqliteStore) -> None:
+    assert await store.item_bytes("c", "a") == 8
+    with pytest.raises(BadRequest):
+        await store.append_items("c", "a", [StoredItem("i4", b"xx"), StoredItem("i5", b"yy")], max_bytes=11)
+    assert await items(store) == ["i1", "i2", "ü 3"]
+    assert await store.append_items("c", "a", [StoredItem("i4", b"xxx")], max_bytes=11)
+    assert await store.append_items("c", "a", [StoredItem("i4", b"y")], max_bytes=9), "it was replaced"
+    assert await store.delete_item("c", "a", "i1")
+    assert await store.item_bytes("c", "a") == 7
+    assert await store.append_items("c", "a", [StoredItem("i1", b"12")], max_bytes=9), "it came back"
+    assert (await store.item_bytes("c", "a"), await store.item_bytes("c", "b")) == (9, 0)
+    assert await store.delete("c", "a")
+    await store.put(response("c", kind="conversation"))
+    assert await store.append_items("c", "a", [StoredItem("i1", b"123456789")], max_bytes=9)
+
+
+@pytest.mark.usefixtures("conversation")
+async def test_deleted_items_make_room_and_are_removed_in_the_end(
+    store: SqliteStore, clock: Clock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(module, "MAX_STORED_ITEMS", 3)
+    monkeypatch.setattr(module, "MAX_STORED_AT_ONCE", 2)
+    for number in range(5):
+        assert await store.delete_item("c", "a", f"i{number}" if number > 2 else ["i1", "i2", "ü 3"][number])
+        assert await store.append_items("c", "a", [StoredItem(f"i{number + 3}", b"x")])
+    assert await items(store) == ["i5", "i6", "i7"]
+    assert await items(store, after="i2") == ["i5", "i6", "i7"]
+    clock.now += GRAVE_S
+    await store.delete_item("c", "a", "i5")
+    assert await store.expire() == []
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "sluice.db")) as db:
+        assert [row[0] for row in db.execute("SELECT id FROM items ORDER BY seq")] == ["i5", "i6", "i7"]
+    assert await items(store, after="i5") == ["i6", "i7"], "what was deleted just now can be gone on from"
+
+
+@pytest.mark.usefixtures("conversation")
+@pytest.mark.parametrize(
+    ("options", "expected", "has_more"),
+    [
+        ({"max_bytes": 4}, ["i1", "i2"], True),
+        ({"max_bytes": 7}, ["i1", "i2"], True),
+        ({"max_bytes": 8}, ["i1", "i2", "ü 3"], False),
+        ({"max_bytes": 0}, ["i1"], True),
+        ({"max_bytes": 3, "order": "desc"}, ["ü 3"], True),
+        ({"max_bytes": 6, "order": "desc"}, ["ü 3", "i2"], True),
+        ({"max_bytes": 1, "order": "desc", "after": "i2"}, ["i1"], False),
+        ({"limit": 2}, ["i1", "i2"], True),
+        ({"limit": 3}, ["i1", "i2", "ü 3"], False),
+        ({"after": "ü 3"}, [], False),
+        ({"limit": 0}, [], False),
+    ],
+)
+async def test_a_page_of_items_ends_before_it_is_too_large(
+    store: SqliteStore, options: dict[str, object], expected: list[str], has_more: bool
+) -> None:
+    page = await store.list_items("c", "a", **options)
+    assert ([item.id for item in page.items], page.has_more) == (expected, has_more)
+    assert all(item.body == item.id.encode() for item in page.items)
+
+
 # --- work on batches ----------------------------------------------------------------------------------------------
 
 
@@ -278,6 +376,18 @@ async def test_only_one_worker_holds_a_batch(open_store: Open, clock: Clock) -> 
     taken = await stores[0].claim("b", "late", 1200.0)
     assert taken.version > claims[winner].version
     assert await stores[winner].update(claims[winner]) is None, "the one who slept too long"
+
+
+async def test_a_worker_whose_time_ran_out_adds_nothing(store: SqliteStore, clock: Clock) -> None:
+    await store.put(batch())
+    assert await store.claim("b", "w1", 1060.0) is not None
+    line = [StoredItem("i", b"1")]
+    assert not await store.append_items("b", "a", line, holder="w2")
+    clock.now = 1061.0
+    assert await store.append_items("b", "a", line, holder="w1"), "nobody else has it"
+    assert await store.claim("b", "w2", 1200.0) is not None
+    assert not await store.append_items("b", "a", [StoredItem("i", b"2")], holder="w1")
+    assert (await store.get_item("b", "a", "i")).body == b"1"
 
 
 async def test_a_batch_given_back_is_free(store: SqliteStore) -> None:
@@ -487,6 +597,26 @@ async def test_an_old_file_is_brought_up_to_date(
     with contextlib.closing(sqlite3.connect(tmp_path / "data" / "sluice.db")) as db:
         assert db.execute("SELECT note FROM objects").fetchall() == [("x",)]
         assert db.execute("PRAGMA user_version").fetchone() == (len(newer),)
+
+
+async def test_the_items_of_an_old_file_are_counted(
+    open_store: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "old.db"
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        for statement in module.sql.MIGRATIONS[0]:
+            db.execute(statement)
+        db.execute("INSERT INTO objects VALUES (1,'c','conversation','a',1,NULL,'','','',x'',1,'',0)")
+        db.executemany("INSERT INTO items (object_id, id, body) VALUES ('c', ?, ?)", [("i1", b"123"), ("gone", None)])
+        db.execute("PRAGMA user_version = 1")
+        db.commit()
+    store = open_store(path)
+    assert await store.item_bytes("c", "a") == 3
+    monkeypatch.setattr(module, "MAX_STORED_ITEMS", 2)
+    assert await store.append_items("c", "a", [StoredItem("i2", b"4")], max_bytes=4)
+    await store.expire()
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        assert [row[0] for row in db.execute("SELECT id FROM items ORDER BY seq")] == ["i1", "i2"]
 
 
 async def test_half_a_migration_leaves_the_file_as_it_was(
