@@ -117,23 +117,29 @@ class Forwarding:
         envelope = read(request, body)
         record.is_stream = envelope.stream is True
         target = await self.find_target(request, envelope.model)
-        thread = None
+        thread = release = None
         if not envelope.stands_alone(body):
             body, thread = await self._continuity().resume(request.principal.name, envelope, body, target)
+            release = thread.release
             if request.endpoint.name in _FREE:
                 thread = None  # nothing was answered that could be gone on from
-        opened = self._sealer.open_all(body, request.principal.name, target.instance.name)
-        plan = make_plan(target, request.dialect, envelope, opened, call.headers, time.time(), new_id)
-        # what it refers to is kept by the account of one key
-        is_kept = opened is not body or envelope.is_bound
-        plan.is_bound = is_kept or (thread is not None and target.native is not None)
-        record.dropped, record.cache = plan.dropped, "bypass"
-        del body, opened, envelope  # a long conversation need not stay in memory while its answer streams
-        if plan.is_stream:
-            await self._stream(request, plan, thread)
-        else:
-            relay = await self._attempts(call, plan, record, PlainRelay)
-            self._reply_plain(call, plan, record, relay, thread)
+        try:
+            opened = self._sealer.open_all(body, request.principal.name, target.instance.name)
+            plan = make_plan(target, request.dialect, envelope, opened, call.headers, time.time(), new_id)
+            plan.release = release
+            # what it refers to is kept by the account of one key
+            is_kept = opened is not body or envelope.is_bound
+            plan.is_bound = is_kept or (thread is not None and target.native is not None)
+            record.dropped, record.cache = plan.dropped, "bypass"
+            del body, opened, envelope  # a long conversation need not stay in memory while its answer streams
+            if plan.is_stream:
+                await self._stream(request, plan, thread)
+            else:
+                relay = await self._attempts(call, plan, record, PlainRelay)
+                self._reply_plain(call, plan, record, relay, thread)
+        finally:
+            if release is not None:
+                release()
 
     async def find_target(self, request: Request, model: str) -> Target:
         """The target of a model, noted in the record. Raises ``ModelNotFound`` or ``EndpointNotSupported``."""

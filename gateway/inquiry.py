@@ -3,15 +3,19 @@
 import asyncio
 
 from gateway.core.errors import UpstreamBroken, UpstreamError, UpstreamRefused, UpstreamTimeout
+from gateway.core.limits import MAX_UPSTREAM_BODY_BYTES
 from gateway.relay import PlainRelay
 from gateway.targets import ProviderInstance
 
 
-async def ask(instance: ProviderInstance, method: str, path: str, body: bytes = b"") -> PlainRelay:
+async def ask(
+    instance: ProviderInstance, method: str, path: str, body: bytes = b"", max_bytes: int = MAX_UPSTREAM_BODY_BYTES
+) -> PlainRelay:
     """The whole answer of ``instance``, whatever its status, to a request with its first key: objects that are kept
-    belong to the account of that key. ``path`` may have a query. Raises ``UpstreamError`` when there is no answer."""
+    belong to the account of that key. ``path`` may have a query. Raises ``UpstreamError`` when there is no answer, or
+    one of more than ``max_bytes``."""
     head = instance.request_heads(method, path)[0]
-    relay = PlainRelay(asyncio.get_running_loop())
+    relay = PlainRelay(asyncio.get_running_loop(), max_bytes)
     relay.exchange = instance.upstream.send(head, body, relay, streamed=False)
     try:
         await relay.done

@@ -30,6 +30,8 @@ _SITE_FIELDS: Final = frozenset(
         *("nel", "report-to", "reporting-endpoints", "expect-ct"),
     )
 )
+# What is said of a body, and not true any more of what is left of it.
+_BODY_FIELDS: Final = frozenset(("content-encoding", "content-md5", "content-digest", "etag", "accept-ranges"))
 # ``x-sluice-`` is the gateway's own word.
 _FOREIGN_PREFIXES: Final = ("proxy-", "access-control-", "x-sluice-")
 
@@ -47,37 +49,13 @@ class Observer(Protocol):
     def finish(self) -> bytes: ...
 
 
-class Cover:
-    """Puts stars over secrets in a body that goes through, without changing its length. Only what may be the beginning
-    of one is held back."""
-
-    def __init__(self, secrets: tuple[bytes, ...]) -> None:
-        self._stars = [(secret, b"*" * len(secret)) for secret in secrets]
-        self._held = b""
-
-    def feed(self, data: bytes) -> bytes:
-        data = self._held + data
-        for secret, stars in self._stars:
-            data = data.replace(secret, stars)
-        held = max((_begun(data, secret) for secret, _ in self._stars), default=0)
-        self._held = data[len(data) - held :]
-        return data[: len(data) - held]
-
-    def finish(self) -> bytes:
-        return self._held
-
-
-def _begun(data: bytes, secret: bytes) -> int:
-    """How many bytes at the end of ``data`` may be the beginning of ``secret``."""
-    lengths = range(min(len(secret) - 1, len(data)), 0, -1)
-    return next((length for length in lengths if data.endswith(secret[:length])), 0)
-
-
 class PassRelay:
     """Streams an answer of any kind to ``call``: status, header fields and body as the provider sends them.
 
     ``head()`` gives the gateway's own header lines; they stand in place of the provider's fields of the same names.
-    ``scrub`` takes credentials out of header values; the body is not changed. With ``passes_errors`` unset an answer
+    ``scrub`` takes credentials out of header values, and ``scrub_error(body, is_whole)`` out of the body of an error,
+    which is held back for it: providers repeat there what they were sent. Of a long one only the beginning is passed,
+    and nothing of one that is compressed. No other body is changed. With ``passes_errors`` unset an answer
     with an error status (or a redirect) is not passed but collected, so that another attempt can follow: ``body`` then
     holds its first bytes.
 
@@ -87,7 +65,7 @@ class PassRelay:
 
     ``read_summary`` sees the body of a JSON answer which is not too long; ``observer`` that of any other answer, and
     says what of it goes on. Neither sees a body with a ``Content-Encoding``. What they find is in ``usage`` and
-    ``finish_reason``. In the body of an error ``secrets`` are covered, each by as many stars as it has bytes.
+    ``finish_reason``.
     """
 
     def __init__(
@@ -100,7 +78,7 @@ class PassRelay:
         passes_errors: bool = True,
         observer: Observer | None = None,
         read_summary: Callable[[bytes], Summary] | None = None,
-        secrets: tuple[bytes, ...] = (),
+        scrub_error: Callable[[bytes, bool], bytes] | None = None,
     ) -> None:
         self.done: asyncio.Future[None] = loop.create_future()
         self.status = 0
@@ -117,9 +95,10 @@ class PassRelay:
         self._passes_errors = passes_errors
         self._observer = observer
         self._read_summary = read_summary
-        self._secrets = secrets
-        self._cover: Cover | None = None
+        self._scrub_error = scrub_error
+        self._is_encoded = False
         self._is_passed = False
+        self._is_cut = False
         self._seen = bytearray()
 
     @property
@@ -152,7 +131,6 @@ class PassRelay:
         self.status = status
         self.headers = headers
         length: int | None = None
-        is_encoded = False
         for name, value in headers:
             lower = name.lower()
             if lower == b"content-type":
@@ -162,25 +140,29 @@ class PassRelay:
             elif lower == b"content-length":
                 length = int(value)  # the framing's judge has made sure that it is a plain number
             elif lower == b"content-encoding":
-                is_encoded = value.lower() not in (b"", b"identity")
+                self._is_encoded = value.lower() not in (b"", b"identity")
         if status >= 300 and not self._passes_errors:
             return
         if status >= 600:
             self._end_broken(UpstreamBroken("The provider answered with a status that HTTP does not have."))
             return
-        if is_encoded or status >= 300:
+        if self._is_encoded or status >= 300:
             self._observer = self._read_summary = None
         if not self.content_type.lower().partition(b";")[0].rstrip().endswith(b"json"):
             self._read_summary = None
         elif self._read_summary is not None:
             self._observer = None
-        if status >= 400 and self._secrets and not is_encoded:
-            self._cover = Cover(self._secrets)
+        if status >= 400 and self._scrub_error is not None and self._call.method != "HEAD":
+            return
+        self._start(None if self._observer is not None else length)
+
+    def _start(self, length: int | None, without: frozenset[str] = frozenset()) -> None:
+        """The head goes out to the client, but for the fields ``without`` (lower case)."""
         self._is_passed = True
-        self.headers = ()
         own = self._head()
-        lines = own + passed_lines(headers, self._scrub, names_in(own))
-        self._call.start(status, lines, length=None if self._observer is not None else length)
+        lines = own + passed_lines(self.headers, self._scrub, names_in(own) | without)
+        self.headers = ()
+        self._call.start(self.status, lines, length=length)
 
     def data_received(self, data: bytes) -> None:
         if not self._is_passed:
@@ -194,8 +176,6 @@ class PassRelay:
             except Exception as error:
                 self._end_broken(_defect(error))
                 return
-        if self._cover is not None:
-            data = self._cover.feed(data)
         if data:
             self._call.write(data)
 
@@ -203,9 +183,9 @@ class PassRelay:
         if self.done.done():
             return
         if not self._is_passed:
-            self.done.set_result(None)
+            self._end_collected()
             return
-        rest = b"" if self._cover is None else self._cover.finish()
+        rest = b""
         if self._observer is not None:
             try:
                 rest = self._observer.finish()
@@ -224,16 +204,28 @@ class PassRelay:
     def response_failed(self, error: UpstreamError) -> None:
         if not self._is_passed and self.status >= 400 and not self.done.done():
             # an error is read for its message only: its status must not be lost with the rest of it
-            self.done.set_result(None)
+            self._is_cut = True
+            self._end_collected()
         else:
             self._end_broken(error)
 
     # --- small steps ---
 
+    def _end_collected(self) -> None:
+        """An answer that was held back is there: it goes on without credentials, or is the caller's."""
+        if self._passes_errors and self._scrub_error is not None:
+            # what is compressed cannot be looked through; the provider was asked not to
+            body = b"" if self._is_encoded else self._scrub_error(bytes(self._seen), not self._is_cut)
+            self._seen.clear()
+            self._start(len(body), _BODY_FIELDS)
+            self._call.end(body)
+        self.done.set_result(None)
+
     def _collect(self, data: bytes) -> None:
         self._seen += data
         if len(self._seen) > MAX_ERROR_BODY_BYTES:
             del self._seen[MAX_ERROR_BODY_BYTES:]
+            self._is_cut = True
             self._cancel()
             self.response_ended()
 

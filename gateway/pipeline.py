@@ -134,6 +134,9 @@ def _refuse(call: Call, dialect: Dialect, record: Record, error: GatewayError) -
         if error.source == "upstream":
             error.provider = record.provider  # whose words these are
         headers += f"X-Sluice-Provider: {record.provider}\r\nX-Sluice-Attempts: {record.attempts}\r\n".encode()
+    if isinstance(error, UpstreamRefused) and record.dropped:
+        # what it has refused is the request without these
+        headers += f"X-Sluice-Dropped: {', '.join(record.dropped)}\r\n".encode("ascii", "replace")
     headers += "".join(f"{name}: {value}\r\n" for name, value in error.response_headers()).encode("latin-1")
     body = error.body if isinstance(error, UpstreamRefused) else b""
     call.reply(error.status, headers, body or dialect.error_body(error))

@@ -49,11 +49,15 @@ class Plan(Struct):
     is_passed: bool = False
     # only the first of several keys will do: the account behind it keeps what the request refers to
     is_bound: bool = False
+    # told when the request is not in memory any more
+    release: Callable[[], None] | None = None
 
     def forget_request(self) -> None:
         """It will not be sent again."""
         self.extra_head = self.body = b""
         self.new_encoder = None
+        if self.release is not None:
+            self.release()
 
     def request_head(self) -> bytes:
         """The head but for the length of ``body``. Every attempt asks anew: several keys take turns."""
@@ -127,9 +131,7 @@ def make_plan(
         body = dialect.with_model(body, envelope, target.model)
     dropped: tuple[str, ...] = ()
     if surface.is_strict and dialect.without_foreign_thought is not None:
-        own = dialect.without_foreign_thought(body)
-        if own is not body:
-            body, dropped = own, ("reasoning_content",)
+        body, dropped = dialect.without_foreign_thought(body)
     is_stream = envelope.stream is True
     strips_usage = is_stream and surface.asks_stream_usage and not envelope.include_usage
     if strips_usage:

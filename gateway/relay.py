@@ -28,14 +28,14 @@ PING_S = 15.0
 class PlainRelay:
     """Collects a whole answer. ``body`` is complete once ``done``."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, room_bytes: int = MAX_UPSTREAM_BODY_BYTES) -> None:
         self.done: asyncio.Future[None] = loop.create_future()
         self.status = 0
         self.headers: RawHeaders = ()
         self.content_type = b""
         self.request_id = b""  # the provider's own id of this request, for its support
         self._received = bytearray()  # one buffer: an answer in tiny chunks would cost 30 times its size in pieces
-        self._room_bytes = MAX_UPSTREAM_BODY_BYTES
+        self._room_bytes = room_bytes
         self.exchange: Exchange | None = None
 
     @property

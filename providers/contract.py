@@ -9,8 +9,10 @@ back.
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
-from msgspec import Struct
+import msgspec
+from msgspec import Raw, Struct
 
+from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.errors import UnsupportedParameter, UpstreamRefused
 from gateway.core.names import shown_fields
 from gateway.core.secret import Secret
@@ -191,20 +193,38 @@ class Rule(Struct, frozen=True):
     because: str = ""
 
 
+# Objects that hold options and nothing else: which of them is lost, the member's name tells. Dialects leave in them
+# what they have not read.
+_OPTIONS = frozenset(("output_config", "reasoning", "stream_options", "text", "thinking"))
+# What becomes of a field without a rule.
+_UNKNOWN = Rule("", drop=True, harmless=())
+
+_read_members = msgspec.json.Decoder(dict[str, Raw]).decode
+
+
 def apply_rules(rules: Mapping[str, Rule], extra: Extra, provider: str) -> list[str]:
     """The names of dropped fields, for ``X-Sluice-Dropped``. Fields without a rule are dropped and named: the provider
-    would refuse what it does not know. Raises ``UnsupportedParameter`` for a field whose loss would change the
-    answer."""
+    would refuse what it does not know. Of an object of options its members are named by their path
+    (``reasoning.context``), which may have a rule of its own. Raises ``UnsupportedParameter`` for a field whose loss
+    would change the answer."""
     dropped = []
     for field, raw in extra.items():
-        rule = rules.get(field)
-        if rule is None:
-            dropped.append(field)
-        elif bytes(raw).strip() in rule.harmless:
+        rule = rules.get(field, _UNKNOWN)
+        if bytes(raw).strip() in rule.harmless:
             continue
-        elif rule.drop:
-            dropped.append(field)
-        else:
+        if not rule.drop:
             reason = f": {rule.because}" if rule.because else ""
             raise UnsupportedParameter(f"{provider} does not support {field!r}{reason}", param=field)
+        members = _members_of(field, raw) if field in _OPTIONS else None
+        dropped += apply_rules(rules, members, provider) if members else [field]
     return dropped
+
+
+def _members_of(field: str, raw: Raw) -> Extra | None:
+    """The members of an object by their paths. None for what is no object, and for one that has its ``type``: of that
+    nothing was read."""
+    try:
+        members = _read_members(raw)
+    except DECODE_ERRORS:
+        return None
+    return None if "type" in members else {f"{field}.{name}": value for name, value in members.items()}

@@ -1,4 +1,4 @@
-"""Any server that speaks OpenAI's language and has no file of its own here: vLLM, llama.cpp, LM Studio, TGI and the like.
+"""Any server that speaks OpenAI's language and has no file of its own here: vLLM, llama.cpp, LM Studio and the like.
 
 It has no address of its own, and may need no key. What only OpenAI has (stored responses, files, batches) the gateway
 does itself; everything else is asked for at the usual paths, and a server that lacks one answers 404.

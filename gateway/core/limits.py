@@ -119,6 +119,8 @@ MAX_RESUMED_BYTES: Final = 32 * MIB
 # The same of all requests that a worker carries at the same time. A few bytes from a client call for all of this, and
 # what is called for costs some four times as much while it is read and translated.
 MAX_RESUMING_BYTES: Final = 128 * MIB
+# Requests that wait for room for that; with every one before it served in a tenth of a second the last waits in vain.
+MAX_WAITING_FOR_ROOM: Final = 64
 # Items of one conversation, and result lines of one batch.
 MAX_STORED_ITEMS: Final = 50_000
 # Items of one conversation: twice what a request can build on, so that there is something to delete.

@@ -21,8 +21,9 @@ import msgspec
 from msgspec import Raw
 
 from gateway.core.decoding import DECODE_ERRORS
-from gateway.core.errors import NotFound, UpstreamBroken
-from gateway.core.limits import MAX_INSTANCE_NAME_CHARS, MAX_NATIVE_ID_CHARS
+from gateway.core.errors import BadRequest, NotFound, UpstreamBroken
+from gateway.core.jsonguard import check_counts
+from gateway.core.limits import MAX_INSTANCE_NAME_CHARS, MAX_LISTED_OBJECTS, MAX_NATIVE_ID_CHARS
 from gateway.core.names import is_path_segment
 from gateway.core.secret import Secret
 
@@ -117,12 +118,19 @@ class IdSealer:
     def seal_all(self, body: bytes, instance: str, owner: str, members: Set[str] = ID_MEMBERS) -> bytes:
         """A provider's JSON answer with the ids in ``members`` sealed: those of the object itself and, of a list, of
         each object in ``data``. Everything else stays, in its order; what is no JSON object stays as a whole. Raises
-        ``UpstreamBroken`` as ``seal`` does."""
+        ``UpstreamBroken`` as ``seal`` does, and for an answer with more in it than any has."""
+        try:
+            check_counts(body)
+        except BadRequest:
+            raise UpstreamBroken("The provider's answer has too many parts.") from None
         try:
             fields = _read_members(body)
             self._seal_members(fields, instance, owner, members)
             if (data := fields.get("data")) is not None and bytes(data).lstrip().startswith(b"["):
-                fields["data"] = Raw(_write([self._sealed(o, instance, owner, members) for o in _read_list(data)]))
+                items = _read_list(data)
+                if len(items) > MAX_LISTED_OBJECTS:
+                    raise UpstreamBroken(f"The provider's list has more than {MAX_LISTED_OBJECTS} objects.")
+                fields["data"] = Raw(_write([self._sealed(item, instance, owner, members) for item in items]))
             return _write(fields)
         except DECODE_ERRORS:
             return body

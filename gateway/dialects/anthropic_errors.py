@@ -9,6 +9,7 @@ import msgspec
 from gateway.core.errors import GatewayError, UnsupportedParameter, UpstreamRefused
 from gateway.core.types import Fault
 from gateway.dialects.error_text import error_text
+from gateway.dialects.refusal_words import own_code
 
 _encode = msgspec.json.Encoder().encode
 
@@ -61,9 +62,8 @@ def _details(error: GatewayError) -> _Details | None:
     here (the tool runner of Anthropic's SDKs)."""
     if isinstance(error, UnsupportedParameter) and error.param == "thread":
         return _THREAD_DETAILS
-    if isinstance(error, UpstreamRefused) and error.native_code:
-        return {"error_code": error.native_code}
-    return None
+    code = own_code(error) if isinstance(error, UpstreamRefused) else None
+    return None if code is None else {"error_code": code}
 
 
 def _type_of(status: int, native_type: str) -> str:

@@ -210,4 +210,5 @@ def _read_format(fields: Fields) -> ResponseFormat:
     for name in rest(fields):
         # it shapes the answer, and there is no ``extra`` to keep it in
         raise FieldError("cannot be translated", name[:64], is_unsupported=True)
-    return ResponseFormat("json_schema", schema=schema)
+    # the API knows no other way than to hold the model to the schema
+    return ResponseFormat("json_schema", schema=schema, strict=True)

@@ -84,8 +84,8 @@ class Dialect(Struct, frozen=True):
 
     ``prepare(request, envelope, unique)`` gives a decoded request what its answer must know beside it: the envelope as
     the client wrote it, and a word that no other answer has. ``without_foreign_thought(body)`` is a request without
-    proofs of thought that were sealed for another vendor; the same ``bytes`` when there are none. With
-    ``tells_failure`` the encoder knows best how to end a stream that broke off.
+    proofs of thought that were sealed for another vendor, and the names of what it has lost; the same ``bytes`` when
+    there are none. With ``tells_failure`` the encoder knows best how to end a stream that broke off.
     """
 
     name: DialectName
@@ -96,7 +96,7 @@ class Dialect(Struct, frozen=True):
     encoder: Callable[[Any, int], Encoder] | None = None
     ping: bytes = b""
     prepare: Callable[[Any, Envelope, str], None] | None = None
-    without_foreign_thought: Callable[[bytes], bytes] | None = None
+    without_foreign_thought: Callable[[bytes], tuple[bytes, tuple[str, ...]]] | None = None
     tells_failure: bool = False
     read_form: Callable[[bytes, str], Envelope] | None = None
     with_model: Callable[[bytes, Envelope, str], bytes] = _with_json_model

@@ -120,6 +120,8 @@ def require(fields: Fields, name: str, decode: Decode[T]) -> T:
 
 def take_nested(fields: Fields, name: str, decode: Decode[V], read: Callable[[V], T]) -> T | None:
     """``read`` of the decoded field, removed from ``fields``; a fault inside is told with the field's name in front."""
+    if name not in fields:
+        return None
     value = take(fields, name, decode)
     if value is None:
         return None
@@ -149,6 +151,8 @@ def each(items: list[V], read: Callable[[V], T]) -> list[T]:
 
 def take_each(fields: Fields, name: str, decode: Decode[list[V]], read: Callable[[V], T]) -> list[T]:
     """``read`` of every item of an optional list; empty when it is absent or null."""
+    if name not in fields:
+        return []
     return take_nested(fields, name, decode, lambda items: each(items, read)) or []
 
 

@@ -2,7 +2,8 @@
 
 Source: OpenAI API reference, "The chat completion object" and "The chat completion chunk object" (2026-11); the order
 of members is OpenAI's. Beside those a message carries ``reasoning_content``, the text of all thought, and
-``thinking_blocks``, the signed blocks that a client must send back for the next turn.
+``thinking_blocks``, the signed blocks that a client must send back for the next turn. Where text stands before a block,
+its member ``text_before`` says how many characters.
 
 Probabilities of tokens stand beside the message, as OpenAI's. In a stream they come in chunks of their own, each behind
 the text that it measures.
@@ -115,6 +116,7 @@ class ChatEncoder:
         if choice is None or not choice.has_text:
             choice = self._open(event.choice, b'""', out)
             choice.has_text = True
+        choice.text_chars += len(event.text)
         out += (choice.text_head, _encode(event.text), choice.text_tail)
 
     def _write_refusal(self, event: RefusalDelta, out: list[bytes]) -> None:
@@ -126,7 +128,7 @@ class ChatEncoder:
         choice = self._open(event.choice, b"null", out)
         if event.text:
             out.append(choice.delta(b'{"reasoning_content":%b}' % _encode(event.text)))
-        choice.held.add_reasoning(event)
+        choice.held.add_reasoning(event, choice.text_chars)
         self._check_size(choice, out)
 
     def _write_tool_call(self, event: ToolCallDelta, out: list[bytes]) -> None:
@@ -275,7 +277,7 @@ _WRITERS: dict[type[Event], Callable[[ChatEncoder, Any, list[bytes]], None]] = {
 class _Choice:
     """One choice of a stream: the bytes around its deltas, and what was said so far as far as it matters later."""
 
-    __slots__ = ("_head", "_tail", "has_other", "has_text", "held", "text_head", "text_tail", "untold")
+    __slots__ = ("_head", "_tail", "has_other", "has_text", "held", "text_chars", "text_head", "text_tail", "untold")
 
     def __init__(self, index: int, chunk_head: bytes, chunk_tail: bytes) -> None:
         self._head = chunk_head + b'"choices":[{"index":%d,"delta":' % index
@@ -283,6 +285,7 @@ class _Choice:
         self.text_head = self._head + b'{"content":'
         self.text_tail = b"}" + _UNFINISHED + chunk_tail
         self.has_text = False
+        self.text_chars = 0
         self.has_other = False
         self.held = HeldContent()
         self.untold = TokenProbabilities()

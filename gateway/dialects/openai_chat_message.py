@@ -39,24 +39,34 @@ class HeldContent:
     Python one fails on a second list of objects without ``index``, the JavaScript one keeps the last list only.
     """
 
-    __slots__ = ("_contents", "_texts", "_thoughts", "size")
+    __slots__ = ("_contents", "_places", "_texts", "_thoughts", "size")
 
     def __init__(self) -> None:
         self._texts: dict[int, list[str]] = {}
-        self._thoughts: list[dict[str, str]] = []
+        self._places: dict[int, int] = {}
+        self._thoughts: list[dict[str, object]] = []
         self._contents: dict[str, list[Raw]] = {}
         self.size = 0
 
-    def add_reasoning(self, event: ReasoningDelta) -> None:
+    def add_reasoning(self, event: ReasoningDelta, text_before: int) -> None:
+        """``text_before`` counts the characters (code points) of the message's text so far."""
         self.size += len(event.text) + len(event.signature or "") + len(event.redacted or "")
         if event.text:
             self._texts.setdefault(event.block, []).append(event.text)
+            self._places.setdefault(event.block, text_before)
         if event.redacted is not None:
-            self._thoughts.append({"type": "redacted_thinking", "data": _seal(event.redacted, event)})
+            self._place({"type": "redacted_thinking", "data": _seal(event.redacted, event)}, event.block, text_before)
         elif event.signature is not None:
             text = "".join(self._texts.pop(event.block, ()))
             signature = _seal(event.signature, event)
-            self._thoughts.append({"type": "thinking", "thinking": text, "signature": signature})
+            block: dict[str, object] = {"type": "thinking", "thinking": text, "signature": signature}
+            self._place(block, event.block, text_before)
+
+    def _place(self, block: dict[str, object], number: int, text_before: int) -> None:
+        """Whoever signs thoughts wants them back in their place, and a message tells all of its text as one."""
+        if text_before := self._places.pop(number, text_before):
+            block["text_before"] = text_before
+        self._thoughts.append(block)
 
     def add_content(self, event: ContentDelta) -> None:
         value = on_one_line(event.value)
@@ -119,12 +129,13 @@ class _Call:
 class ChatMessage:
     """One choice of a plain answer."""
 
-    __slots__ = ("_audio", "_calls", "_dropped", "_held", "_reasoning", "_refusals", "_texts", "_tokens")
+    __slots__ = ("_audio", "_calls", "_dropped", "_held", "_reasoning", "_refusals", "_text_chars", "_texts", "_tokens")
 
     def __init__(self, dropped: LeftOut) -> None:
         """``dropped`` is told what has no place."""
         self._dropped = dropped
         self._texts: list[str] = []
+        self._text_chars = 0
         self._refusals: list[str] = []
         self._reasoning: list[str] = []
         self._calls: dict[int, _Call] = {}
@@ -140,11 +151,12 @@ class ChatMessage:
     def add(self, event: Said) -> None:
         if isinstance(event, TextDelta):
             self._texts.append(event.text)
+            self._text_chars += len(event.text)
         elif isinstance(event, RefusalDelta):
             self._refusals.append(event.text)
         elif isinstance(event, ReasoningDelta):
             self._reasoning.append(event.text)
-            self._hold().add_reasoning(event)
+            self._hold().add_reasoning(event, self._text_chars)
         elif isinstance(event, ToolCallDelta):
             self._calls.setdefault(event.position, _Call()).add(event)
         elif event.field in PROBABILITY_FIELDS:

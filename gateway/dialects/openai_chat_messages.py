@@ -1,8 +1,9 @@
 """The messages of an OpenAI chat-completions request, read into core types.
 
 Source: OpenAI API reference, "Create chat completion", ``messages`` (2026-11), with what clients add on replayed
-assistant turns: ``reasoning_content`` or ``reasoning`` as text, ``thinking_blocks`` (LiteLLM's shape) and
-``provider_content``, the blocks that no message of OpenAI's has a place for.
+assistant turns: ``reasoning_content`` or ``reasoning`` as text, ``thinking_blocks`` (LiteLLM's shape, with
+``text_before``: behind how many characters of the text a block stands) and ``provider_content``, the blocks that no
+message of OpenAI's has a place for.
 """
 
 import re
@@ -136,9 +137,11 @@ def _read_spoken(role: Role, fields: Fields, _calls: _LegacyCalls) -> Message:
 
 
 def _read_assistant(fields: Fields, calls: _LegacyCalls) -> Message:
-    parts = _read_reasoning(fields) + _read_provider_content(fields)
+    thoughts = _read_reasoning(fields)
+    opaque = _read_provider_content(fields)
     # an empty string beside tool calls says nothing, and some providers refuse empty text
-    parts += [part for part in _read_content(fields, _read_assistant_part) if part != Text("")]
+    said = [part for part in _read_content(fields, _read_assistant_part) if part != Text("")]
+    parts = _arrange(thoughts, opaque, said)
     refusal = take(fields, "refusal", as_text)
     if refusal:
         parts.append(Refusal(refusal))
@@ -173,19 +176,55 @@ _ROLES: dict[str, Callable[[Fields, _LegacyCalls], Message]] = {
 }
 
 
-def _read_reasoning(fields: Fields) -> list[Part]:
+class _Thought(NamedTuple):
+    part: Part
+    text_before: int = 0
+
+
+def _read_reasoning(fields: Fields) -> list[_Thought]:
     """Signed blocks win: they hold the same text as ``reasoning_content`` and can be replayed."""
-    blocks = take_each(fields, "thinking_blocks", _as_parts, _read_thinking_block)
+    blocks = take_each(fields, "thinking_blocks", _as_parts, _read_placed_block)
     text = take(fields, "reasoning_content", as_text)
     if bytes(memoryview(fields.get("reasoning", b""))[:1]) == b'"':
         text = take(fields, "reasoning", as_text) or text
-    return blocks or ([Reasoning(text)] if text else [])
+    return blocks or ([_Thought(Reasoning(text))] if text else [])
+
+
+def _read_placed_block(fields: Fields) -> _Thought:
+    try:
+        text_before = _as_place(fields.get("text_before", b"0"))
+    except DECODE_ERRORS:
+        text_before = 0
+    return _Thought(_read_thinking_block(fields), text_before)
+
+
+def _arrange(thoughts: list[_Thought], opaque: list[Part], said: list[Part]) -> list[Part]:
+    """Thoughts in their places in the text. Where that is not the one text they were measured in, all stand before it,
+    as a message tells them."""
+    places = [thought.text_before for thought in thoughts]
+    text = said[0] if len(said) == 1 else None
+    fits = isinstance(text, Text) and not text.extra and places == sorted(places) and places[-1:] <= [len(text.text)]
+    if not any(places) or not fits:
+        return [*(thought.part for thought in thoughts), *opaque, *said]
+    assert isinstance(text, Text)
+    first = places.count(0)
+    parts = [*(thought.part for thought in thoughts[:first]), *opaque]
+    start = 0
+    for part, place in thoughts[first:]:
+        parts += [*_cut(text, start, place), part]
+        start = place
+    return [*parts, *_cut(text, start, len(text.text))]
+
+
+def _cut(text: Text, start: int, end: int) -> list[Part]:
+    return [Text(text.text[start:end])] if start < end else []
 
 
 class _Block(Struct):
     type: str
 
 
+_as_place: Decode[int] = msgspec.json.Decoder(Annotated[int, Meta(ge=0)]).decode
 _as_blocks: Decode[list[Raw]] = msgspec.json.Decoder(Annotated[list[Raw], Meta(max_length=MAX_MESSAGE_PARTS)]).decode
 _as_block: Decode[_Block] = msgspec.json.Decoder(_Block).decode
 # what OpenAI calls the items of its own tools; Anthropic's blocks end otherwise

@@ -56,7 +56,7 @@ _as_stop: Decode[str | list[str]] = msgspec.json.Decoder(
 
 def decode(body: bytes) -> ChatRequest:
     """The whole request. Raises ``BadRequest``."""
-    return read_plain(body) or read_body(body, _read_request)
+    return read_plain(body) or read_body(body, read_fields)
 
 
 class _PlainMessage(Struct, forbid_unknown_fields=True, gc=False):
@@ -107,7 +107,8 @@ def read_plain(body: bytes) -> ChatRequest | None:
     )
 
 
-def _read_request(fields: Fields) -> ChatRequest:
+def read_fields(fields: Fields) -> ChatRequest:
+    """Any request. Raises ``FieldError``."""
     request = ChatRequest(
         model=require(fields, "model", _as_model),
         messages=read_messages(fields),

@@ -10,21 +10,17 @@ import msgspec
 from gateway.core.errors import GatewayError, UpstreamRefused
 from gateway.core.types import Fault
 from gateway.dialects.error_text import error_text
+from gateway.dialects.refusal_words import told_code, told_type
 
 _encode = msgspec.json.Encoder().encode
 
 
 def error_body(error: GatewayError) -> bytes:
-    """The JSON body of an error answer. A provider's own type and code are kept where it had some."""
-    native_type, native_code = "", None
+    """The JSON body of an error answer. A provider's own type and code are kept where they are OpenAI's words."""
+    kind, code = None, error.code
     if isinstance(error, UpstreamRefused):
-        native_type, native_code = error.native_type, error.native_code
-    return _envelope(
-        error_text(error),
-        native_type or _type_of(error.status),
-        error.param,
-        error.code if native_code is None else native_code,
-    )
+        kind, code = told_type(error), told_code(error)
+    return _envelope(error_text(error), kind or _type_of(error.status), error.param, code)
 
 
 def error_event(error: GatewayError) -> bytes:

@@ -43,6 +43,7 @@ from gateway.dialects.openai_responses_output import (
     MessageItem,
     OutputItem,
     ReasoningItem,
+    SilentLog,
     open_call,
 )
 from gateway.dialects.openai_responses_request import ResponsesRequest
@@ -123,6 +124,7 @@ class ResponsesEncoder:
 
     def body(self, events: list[Event]) -> bytes:
         self._is_plain = True
+        self._log = SilentLog()
         self.stream(events)
         return self._answer
 
@@ -278,6 +280,8 @@ class ResponsesEncoder:
     def _announce(self) -> None:
         if not self._is_announced:
             self._is_announced = True
+            if self._is_plain:
+                return
             begun = Raw(_encode(self._response("in_progress")))
             self._log.tell("response.created", {"response": begun})
             self._log.tell("response.in_progress", {"response": begun})

@@ -5,7 +5,7 @@ tools inside the input (``additional_tools``) and calls of namespaced tools.
 
 What a model said is a row of items there and one message here: items of the assistant that follow each other, its
 reasoning, words and tool calls, become the parts of one message. Items that only OpenAI's API understands stay whole,
-as ``Opaque`` parts. Ids, ``status`` and ``phase`` of items are the API's own book-keeping and are left out.
+as ``Opaque`` parts. Ids and ``status`` of items are the API's own book-keeping and are left out.
 """
 
 from collections.abc import Callable
@@ -50,7 +50,7 @@ from gateway.dialects.signatures import Proof, unseal
 _OWN = DialectName.OPENAI_RESPONSES
 # what divides the parts of a summary once they are one text
 _PARAGRAPH = "\n\n"
-_BOOKKEEPING = ("type", "status", "phase")
+_BOOKKEEPING = ("type", "status")
 
 as_items: Decode[str | list[Fields]] = msgspec.json.Decoder(
     str | Annotated[list[Fields], Meta(max_length=MAX_MESSAGES)]

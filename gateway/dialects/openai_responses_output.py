@@ -57,6 +57,18 @@ class EventLog:
         return b"".join(out)
 
 
+class SilentLog(EventLog):
+    """Of a plain answer, which is made as a stream is and tells no events."""
+
+    __slots__ = ()
+
+    def tell(self, kind: str, members: Json) -> None:
+        pass
+
+    def tell_delta(self, head: bytes, text: str, tail: bytes = _TAIL) -> None:
+        pass
+
+
 def _delta_head(kind: str, place: Json) -> bytes:
     return b'event: %b\ndata: %b,"delta":' % (kind.encode(), _encode({"type": kind, **place})[:-1])
 

@@ -238,7 +238,7 @@ def _take_own(fields: Fields) -> None:
     take(fields, "stream_options", as_object)
     likely = take(fields, "top_logprobs", _as_natural)
     included = take(fields, "include", _as_words) or []
-    # without being included they would not be told
+    # without being included they are not told, whatever their number: ``top_logprobs`` alone asks for nothing
     if _LIKELY in included:
         fields["logprobs"] = raw_json(True)
         if likely is not None:

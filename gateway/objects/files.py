@@ -28,16 +28,18 @@ _PART = ".part"
 
 
 class FileContents:
-    """The contents in one folder, by ids such as ``file-abc123``, which the caller makes. ``max_bytes`` bounds each."""
+    """The contents in one folder, by ids such as ``file-abc123``, which the caller makes. ``max_bytes`` bounds each
+    that has no bound of its own."""
 
     def __init__(self, folder: Path, *, max_bytes: int) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
 
-    def create(self, file_id: str) -> "FileWriter":
+    def create(self, file_id: str, max_bytes: int | None = None) -> "FileWriter":
         """A content to be written: ``async with contents.create(id) as writer``. What is not committed inside leaves
-        nothing behind. ``ValueError`` when ``file_id`` is none."""
-        return FileWriter(self._path(file_id), self._max_bytes)
+        nothing behind; what is committed takes the place of an earlier content. ``ValueError`` when ``file_id`` is
+        none."""
+        return FileWriter(self._path(file_id), self._max_bytes if max_bytes is None else max_bytes)
 
     async def size(self, file_id: str) -> int:
         """In bytes. Raises ``NotFound`` and ``StorageUnavailable``."""
@@ -90,7 +92,8 @@ class FileWriter:
 
     def __init__(self, path: Path, max_bytes: int) -> None:
         self._path = path
-        self._part = path.with_name(path.name + _PART)
+        # a name of its own: a process that died may have left a part of the same content, or another one writes it too
+        self._part = path.with_name(f"{path.name}.{os.urandom(6).hex()}{_PART}")
         self._max_bytes = max_bytes
         self._file: BinaryIO | None = None
         self._gathered = bytearray()

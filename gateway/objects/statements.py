@@ -121,7 +121,7 @@ LIST: Final = {
 }
 
 # The depth ends a circle, which only a damaged file can have.
-_CHAIN: Final = """
+CHAIN: Final = """
     WITH RECURSIVE chain (depth, seq, parent) AS (
         SELECT 1, seq, parent FROM objects
         WHERE id = :id AND owner = :owner AND kind = 'response' AND (expires_at IS NULL OR expires_at > :now)
@@ -130,16 +130,22 @@ _CHAIN: Final = """
         FROM chain JOIN objects ON objects.id = chain.parent
         WHERE depth < :limit AND owner = :owner AND kind = 'response' AND (expires_at IS NULL OR expires_at > :now)
     )
-"""
-CHAIN: Final = (
-    _CHAIN
-    + """
     SELECT id, kind, owner, created_at, expires_at, instance, objects.parent, state, body, version
     FROM chain JOIN objects USING (seq)
     ORDER BY depth DESC
 """
-)
-CHAIN_BYTES: Final = _CHAIN + "SELECT coalesce(sum(length(body)), 0) FROM chain JOIN objects USING (seq)"
+# The length of a body stands in the row's head: none is read for this.
+CHAIN_BYTES: Final = """
+    WITH RECURSIVE chain (depth, seq, parent) AS (
+        SELECT 1, seq, parent FROM objects
+        WHERE id = :id AND owner = :owner AND kind = 'response' AND (expires_at IS NULL OR expires_at > :now)
+        UNION ALL
+        SELECT depth + 1, objects.seq, objects.parent
+        FROM chain JOIN objects ON objects.id = chain.parent
+        WHERE depth < :limit AND owner = :owner AND kind = 'response' AND (expires_at IS NULL OR expires_at > :now)
+    )
+    SELECT coalesce(sum(length(body)), 0) FROM chain JOIN objects USING (seq)
+"""
 
 UPDATE: Final = """
     UPDATE objects SET state = :state, body = :body, expires_at = :expires_at, version = version + 1
@@ -186,12 +192,7 @@ APPEND_ITEM: Final = """
 
 ITEM_PLACE: Final = "SELECT seq FROM items WHERE object_id = :id AND id = :item"
 
-# First the sizes, which stand in the rows' heads, and then only the bodies that fit. How many items there were to choose
-# from stands in every row.
-_SHOWN_ITEMS: Final = """
-        SELECT items.id, items.body, (SELECT count(*) FROM page) FROM shown JOIN items USING (seq)
-        WHERE place <= :limit AND (bytes <= :max_bytes OR place = 1)
-"""
+# First the sizes, and then only the bodies that fit. How many items there were to choose from stands in every row.
 LIST_ITEMS: Final = {
     "asc": """
         WITH page AS (
@@ -200,11 +201,13 @@ LIST_ITEMS: Final = {
             ORDER BY seq LIMIT :limit + 1
         ),
         shown AS (
-            SELECT seq, row_number() OVER up AS place, sum(size) OVER up AS bytes FROM page WINDOW up AS (ORDER BY seq)
+            SELECT seq, row_number() OVER so_far AS place, sum(size) OVER so_far AS bytes
+            FROM page WINDOW so_far AS (ORDER BY seq)
         )
-    """
-    + _SHOWN_ITEMS
-    + "ORDER BY seq",
+        SELECT items.id, items.body, (SELECT count(*) FROM page) FROM shown JOIN items USING (seq)
+        WHERE place <= :limit AND (bytes <= :max_bytes OR place = 1)
+        ORDER BY seq
+    """,
     "desc": """
         WITH page AS (
             SELECT seq, length(body) AS size FROM items
@@ -212,12 +215,13 @@ LIST_ITEMS: Final = {
             ORDER BY seq DESC LIMIT :limit + 1
         ),
         shown AS (
-            SELECT seq, row_number() OVER down AS place, sum(size) OVER down AS bytes
-            FROM page WINDOW down AS (ORDER BY seq DESC)
+            SELECT seq, row_number() OVER so_far AS place, sum(size) OVER so_far AS bytes
+            FROM page WINDOW so_far AS (ORDER BY seq DESC)
         )
-    """
-    + _SHOWN_ITEMS
-    + "ORDER BY seq DESC",
+        SELECT items.id, items.body, (SELECT count(*) FROM page) FROM shown JOIN items USING (seq)
+        WHERE place <= :limit AND (bytes <= :max_bytes OR place = 1)
+        ORDER BY seq DESC
+    """,
 }
 
 ITEM_IDS: Final = """

@@ -24,15 +24,15 @@ from gateway.core.batching import (
     finalize,
     start,
 )
-from gateway.core.errors import NotFound
+from gateway.core.errors import BadRequest, NotFound, TooLarge
+from gateway.core.limits import MAX_BATCH_OUTPUT_BYTES
 from gateway.objects.contract import ObjectStore, StoredItem, StoredObject
 from gateway.resources.files import Files
 
 # How often a batch object tells its progress, and is looked at for somebody's wish to cancel it.
 TELL_S = 1.0
-# Result lines that are read together: each may be as long as a whole answer.
-_READ_RESULTS = 50
 _GONE = BatchError("file_not_found", "The input file is gone.", "input_file_id")
+_TOO_MUCH = BatchError("output_too_large", "The answers are more than the gateway keeps for one batch.")
 _BROKEN = BatchError("server_error", "The gateway failed on this batch; its log says where.")
 
 FinalStatus = Literal["completed", "cancelled", "expired"]
@@ -44,7 +44,7 @@ class _Stopped(Exception):
 
 
 class BatchRun:
-    """``found`` is a batch that this worker has claimed. ``ask`` gives the result line of one request of an owner;
+    """``found`` is a batch that ``worker`` has claimed. ``ask`` gives the result line of one request of an owner;
     ``new_id`` a random word each time it is called."""
 
     def __init__(
@@ -54,6 +54,7 @@ class BatchRun:
         files: Files,
         ask: Ask,
         *,
+        worker: str,
         concurrency: int,
         new_id: Callable[[], str],
     ) -> None:
@@ -61,6 +62,7 @@ class BatchRun:
         self._store = store
         self._files = files
         self._ask = ask
+        self._worker = worker
         self._concurrency = concurrency
         self._new_id = new_id
         self._batch = decode_batch(found.body)
@@ -75,6 +77,8 @@ class BatchRun:
                 await self._proceed()
             except NotFound:
                 await self._save(fail(self._batch, (_GONE,), int(time())))
+            except (BadRequest, TooLarge):
+                await self._save(fail(self._batch, (_TOO_MUCH,), int(time())))
         if self._batch.status == "cancelling":
             with contextlib.suppress(_Stopped):
                 await self._end("cancelled", CANCELLED)
@@ -125,12 +129,12 @@ class BatchRun:
     async def _results(self) -> AsyncIterator[StoredItem]:
         after = ""
         while True:
-            page = await self._store.list_items(self._found.id, self._found.owner, after=after, limit=_READ_RESULTS)
-            for item in page or ():
-                yield item
-            if not page:
+            page = await self._store.list_items(self._found.id, self._found.owner, after=after)
+            if page is None or not page.items:
                 return
-            after = page[-1].id
+            for item in page.items:
+                yield item
+            after = page.items[-1].id
 
     def _note(self, line: bytes) -> None:
         result = read_result(line)
@@ -174,7 +178,10 @@ class BatchRun:
     async def _do(self, request: BatchRequest) -> None:
         line = await self._ask(request, self._found.owner)
         item = StoredItem(request.custom_id, line)
-        if not await self._store.append_items(self._found.id, self._found.owner, [item]):
+        is_ours = await self._store.append_items(
+            self._found.id, self._found.owner, [item], max_bytes=MAX_BATCH_OUTPUT_BYTES, holder=self._worker
+        )
+        if not is_ours:
             raise _Stopped
         self._note(line)
 
@@ -199,16 +206,29 @@ class BatchRun:
         raise _Stopped
 
     async def _end(self, status: FinalStatus, unasked: tuple[str, str] | None) -> None:
-        """Write the files, and the last word of the batch. ``unasked`` tells why requests have no result."""
+        """Write the files, and the last word of the batch. ``unasked`` tells why requests have no result.
+
+        The files' ids follow from the batch's: who comes after a worker that died here, or was told meanwhile that the
+        batch is cancelled, writes the same files and no others.
+        """
+        await self._save(self._batch)  # it is still ours
         await self._count_done()
-        batch, owner = self._batch, self._found.owner
-        output = await self._files.write(owner, f"{batch.id}_output.jsonl", self._lines(True, None), batch.output_ttl_s)
-        errors = await self._files.write(
-            owner, f"{batch.id}_error.jsonl", self._lines(False, unasked), batch.output_ttl_s
-        )
+        batch = self._batch
+        output = await self._write("output", self._lines(True, None))
+        errors = await self._write("error", self._lines(False, unasked))
         if batch.request_counts.total:
             batch = count(batch, self._completed, self._failed)
         await self._save(end(batch, status, int(time()), output, errors))
+
+    async def _write(self, what: str, lines: AsyncGenerator[bytes, None]) -> str | None:
+        batch = self._batch
+        return await self._files.write(
+            self._found.owner,
+            f"file-{batch.id.removeprefix('batch_')}-{what}",
+            f"{batch.id}_{what}.jsonl",
+            lines,
+            batch.output_ttl_s,
+        )
 
     async def _lines(self, is_completed: bool, unasked: tuple[str, str] | None) -> AsyncGenerator[bytes, None]:
         async for item in self._results():

@@ -110,7 +110,15 @@ class BatchRunner:
             self._running.pop(found.id, None)
 
     async def _run(self, found: StoredObject) -> None:
-        run = BatchRun(found, self._store, self._files, self._ask, concurrency=self._concurrency, new_id=self._new_id)
+        run = BatchRun(
+            found,
+            self._store,
+            self._files,
+            self._ask,
+            worker=self._worker,
+            concurrency=self._concurrency,
+            new_id=self._new_id,
+        )
         try:
             await run.run()
         except GatewayError:
@@ -123,7 +131,9 @@ class BatchRunner:
         while True:
             await asyncio.sleep(RENEW_S)
             with contextlib.suppress(GatewayError):
-                await self._store.claim(batch_id, self._worker, time() + LEASE_S)
+                if await self._store.claim(batch_id, self._worker, time() + LEASE_S) is None:
+                    self._log.say("batch lost to another worker", id=batch_id)
+                    self._running[batch_id].cancel()
 
     async def _ask(self, request: BatchRequest, owner: str) -> bytes:
         """The line with the answer to one request. An answer that another try may better is not taken at once."""

@@ -14,14 +14,20 @@ from msgspec import Meta, Raw, Struct
 from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.errors import BadRequest, NotFound
 from gateway.core.jsonguard import guarded
-from gateway.core.limits import MAX_ITEMS_AT_ONCE, MAX_ITEMS_BYTES
+from gateway.core.limits import (
+    MAX_CONVERSATION_BYTES,
+    MAX_ITEMS_AT_ONCE,
+    MAX_ITEMS_BYTES,
+    MAX_OBJECT_ANSWER_BYTES,
+    MAX_UPSTREAM_BODY_BYTES,
+)
 from gateway.core.metadata import check_metadata
 from gateway.core.types import Capability
 from gateway.dialects.openai_responses_state import DEFAULT_PAGE_ITEMS, MAX_PAGE_ITEMS, as_listed
 from gateway.objects.contract import ObjectStore, StoredItem, StoredObject
 from gateway.request import Reply, Request
 from gateway.resources.additions import Additions
-from gateway.resources.paging import list_body, read_page
+from gateway.resources.paging import list_object, read_page
 from gateway.resources.places import Places
 from gateway.targets import ProviderInstance
 
@@ -122,19 +128,19 @@ class Conversations:
         items = self._named(guarded(body, _read_items).items)
         await self._append(await self._find(request), items)
         rows = [(item.id, Raw(item.body)) for item in items]
-        return Reply(200, list_body(rows, len(rows)))
+        return Reply(200, list_object(rows, has_more=False))
 
     async def list_items(self, request: Request) -> Reply:
         if native := self._native(request):
             return await self._ask(request, native[0], "GET", native[1], "items")
         page = read_page(request.query(), limit=DEFAULT_PAGE_ITEMS, most=MAX_PAGE_ITEMS)
         await self._additions.wait(request.argument())
-        items = await self._store.list_items(
-            request.argument(), request.principal.name, after=page.after, limit=page.limit + 1, order=page.order
+        found = await self._store.list_items(
+            request.argument(), request.principal.name, after=page.after, limit=page.limit, order=page.order
         )
-        if items is None:
+        if found is None:
             raise _unknown()
-        return Reply(200, list_body([(item.id, Raw(item.body)) for item in items], page.limit))
+        return Reply(200, list_object([(item.id, Raw(item.body)) for item in found.items], found.has_more))
 
     async def get_item(self, request: Request) -> Reply:
         item_id = request.argument(1)
@@ -171,10 +177,11 @@ class Conversations:
     ) -> Reply:
         path = self._places.path(instance, _CONVERSATIONS, *segments)
         body = self._places.open_all(request, instance, body)
-        answer = await self._places.ask(request, instance, method, path + request.providers_query(), body)
         # items have ids of their own, which mean nothing outside of their conversation; what is left when one is taken
         # out is the conversation itself
         has_items = len(segments) > 1 and method != "DELETE"
+        max_bytes = MAX_UPSTREAM_BODY_BYTES if has_items else MAX_OBJECT_ANSWER_BYTES
+        answer = await self._places.ask(request, instance, method, path + request.providers_query(), body, max_bytes)
         return Reply(200, answer if has_items else self._places.seal(request, instance, answer))
 
     async def _find(self, request: Request) -> StoredObject:
@@ -195,7 +202,10 @@ class Conversations:
         return [StoredItem(_id_of(bytes(item), place), bytes(item)) for place, item in enumerate(listed)]
 
     async def _append(self, conversation: StoredObject, items: list[StoredItem]) -> None:
-        if not await self._store.append_items(conversation.id, conversation.owner, items):
+        is_there = await self._store.append_items(
+            conversation.id, conversation.owner, items, max_bytes=MAX_CONVERSATION_BYTES
+        )
+        if not is_there:
             raise _unknown()
 
 

@@ -14,7 +14,7 @@ from msgspec import Raw, Struct
 
 from gateway.call import Call
 from gateway.core.errors import BadRequest, GatewayError, NotFound, TooLarge, UpstreamError, UpstreamRefused
-from gateway.core.limits import MAX_LISTED_OBJECTS
+from gateway.core.limits import MAX_BATCH_OUTPUT_BYTES, MAX_LISTED_OBJECTS, MAX_OBJECT_ANSWER_BYTES
 from gateway.core.multipart import boundary_of
 from gateway.core.names import is_header_value
 from gateway.core.types import Capability
@@ -106,7 +106,7 @@ class Files:
         record.attempts += 1
         (head, *_) = instance.request_heads("POST", self._places.path(instance, _FILES), without=("content-type",))
         head += f"content-type: {content_type}\r\n".encode("ascii")
-        relay = PlainRelay(asyncio.get_running_loop())
+        relay = PlainRelay(asyncio.get_running_loop(), MAX_OBJECT_ANSWER_BYTES)
         started_at = monotonic()
         exchange = relay.exchange = instance.upstream.send_stream(head, call.length, relay)
         try:
@@ -143,16 +143,19 @@ class Files:
         return Reply(200, _write(shown))
 
     async def write(
-        self, owner: str, filename: str, content: AsyncGenerator[bytes, None], ttl_s: int | None = None
+        self, owner: str, file_id: str, filename: str, content: AsyncGenerator[bytes, None], ttl_s: int | None = None
     ) -> str | None:
-        """A file that the gateway makes itself, for a batch; its id, or None when there is no content."""
-        file_id = f"file-{self._new_id()}"
-        async with aclosing(content), self._contents.create(file_id) as writer:
+        """A file that the gateway makes itself, for a batch; its id, or None when there is no content. It takes the
+        place of one that has been written under this id before."""
+        async with aclosing(content), self._contents.create(file_id, MAX_BATCH_OUTPUT_BYTES) as writer:
             async for piece in content:
                 await writer.write(piece)
-            if not writer.size:
-                return None
-            await writer.commit()
+            if writer.size:
+                await writer.commit()
+        if not writer.size:
+            await self._store.delete(file_id, owner)
+            await self._contents.delete(file_id)
+            return None
         await self._put(_described(file_id, writer.size, filename, "batch_output", ttl_s), owner)
         return file_id
 

@@ -55,13 +55,17 @@ async def find_page(
 
 def list_body(rows: Sequence[tuple[str, Raw]], limit: int) -> bytes:
     """``rows`` are ``(id, object)``; one more than ``limit`` of them means that there are more."""
-    shown = rows[:limit]
+    return list_object(rows[:limit], len(rows) > limit)
+
+
+def list_object(shown: Sequence[tuple[str, Raw]], has_more: bool) -> bytes:
+    """``shown`` are ``(id, object)``."""
     return msgspec.json.encode(
         {
             "object": "list",
             "data": [row for _, row in shown],
             "first_id": shown[0][0] if shown else None,
             "last_id": shown[-1][0] if shown else None,
-            "has_more": len(rows) > limit,
+            "has_more": has_more,
         }
     )

@@ -1,12 +1,14 @@
 """``/p/{instance}/...``: anything at a provider's own API, for what the gateway has no endpoint for.
 
 Method, path, query, body and answer go through as they are, both ways as streams. Only credentials and what speaks of
-one connection are replaced. Usage is noted where the path is one that the gateway knows.
+one connection are replaced; an error is held until it is known that it repeats none. Usage is noted where the path is
+one that the gateway knows.
 """
 
 import asyncio
 from collections.abc import Callable, Iterator
 from time import monotonic
+from urllib.parse import unquote_plus
 
 from gateway.core.auth import CREDENTIAL_HEADERS
 from gateway.core.edge import HeaderMap
@@ -28,8 +30,12 @@ _OWN_HEADERS = frozenset(
         *("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "expect"),
         *("host", "content-length", "cookie", "via", "forwarded"),
         *CREDENTIAL_HEADERS,
+        # what a provider answers must be readable: it may repeat the gateway's credentials
+        "accept-encoding",
     )
 )
+# Where clients of Google's APIs may put their key: here it is the gateway's.
+_CREDENTIAL_PARAMETERS = frozenset(("key", "access_token"))
 _OWN_PREFIXES = ("proxy-", "x-sluice-", "x-forwarded-", "sec-")
 
 
@@ -66,8 +72,8 @@ async def pass_through(
     request: Request, instance: ProviderInstance, path: str, query: str, max_body_bytes: int
 ) -> PassRelay:
     """Send ``request``'s method and body to ``path`` of ``instance`` and its answer to the client, both as streams.
-    ``query`` begins with its question mark or is empty. Raises ``GatewayError`` while nothing has reached the
-    client."""
+    ``query`` begins with its question mark or is empty; credentials in it stay here. Raises ``GatewayError`` while
+    nothing has reached the client."""
     call, record = request.call, request.record
     if call.length != 0 and not max_body_bytes:
         raise BadRequest("This request takes no body.")
@@ -75,7 +81,7 @@ async def pass_through(
     record.attempts += 1
     surface = _surface_of(instance, path)
     try:
-        head = _request_head(instance, call.method, path + query, call.headers)
+        head = _request_head(instance, call.method, path + _without_credentials(query), call.headers)
     except ValueError:
         raise BadRequest("The request has a header or a query that cannot be passed on.") from None
     relay = PassRelay(
@@ -83,7 +89,7 @@ async def pass_through(
         asyncio.get_running_loop(),
         head=lambda: PRIVATE + request_id_line(record) + f"X-Sluice-Provider: {instance.name}\r\n".encode(),
         scrub=instance.scrub,
-        secrets=instance.secrets,
+        scrub_error=_error_scrubber(instance) if instance.secrets else None,
         observer=None if surface is None else _Watch(surface),
         read_summary=None if surface is None else _summary_reader(surface),
     )
@@ -131,6 +137,12 @@ def _request_head(instance: ProviderInstance, method: str, path: str, headers: H
     return instance.upstream.request_head(method, path, [*credentials, *static, *passed])
 
 
+def _without_credentials(query: str) -> str:
+    pairs = query.removeprefix("?").split("&")
+    passed = [pair for pair in pairs if unquote_plus(pair.partition("=")[0]).lower() not in _CREDENTIAL_PARAMETERS]
+    return query if len(passed) == len(pairs) else f"?{'&'.join(passed)}" if passed else ""
+
+
 def _passed_headers(headers: HeaderMap) -> Iterator[Header]:
     """The client's headers that are meant for whoever answers."""
     named = {word.strip().lower() for value in headers.getall("Connection", ()) for word in value.split(",")}
@@ -141,6 +153,17 @@ def _passed_headers(headers: HeaderMap) -> Iterator[Header]:
         if not is_header_value(value):
             raise BadRequest(f"The header {lower[:64]!r} has characters that no header may have.")
         yield name, value
+
+
+def _error_scrubber(instance: ProviderInstance) -> Callable[[bytes, bool], bytes]:
+    longest = max(map(len, instance.secrets))
+
+    def scrub(body: bytes, is_whole: bool) -> bytes:
+        text = instance.scrub_json(body)
+        # the end of a part may be the beginning of a secret
+        return text if is_whole else text[: max(0, len(text) - longest)]
+
+    return scrub
 
 
 # --- usage ----------------------------------------------------------------------------------------------------------

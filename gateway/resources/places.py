@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.errors import BadRequest, NotFound, UpstreamBroken, UpstreamError
+from gateway.core.limits import MAX_OBJECT_ANSWER_BYTES
 from gateway.core.names import is_instance_name, quote_segment
 from gateway.core.object_ids import IdSealer
 from gateway.core.types import Capability
@@ -94,15 +95,21 @@ class Places:
             raise NotFound("There is no object with this id.") from None
 
     async def ask(
-        self, request: Request, instance: ProviderInstance, method: str, path: str, body: bytes = b""
+        self,
+        request: Request,
+        instance: ProviderInstance,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        max_bytes: int = MAX_OBJECT_ANSWER_BYTES,
     ) -> bytes:
-        """The provider's JSON. Raises ``UpstreamError``, for an error status too."""
+        """The provider's JSON. Raises ``UpstreamError``, for an error status and beyond ``max_bytes`` too."""
         record = request.record
         record.provider = instance.name
         record.attempts += 1
         started_at = monotonic()
         try:
-            relay = await ask(instance, method, path, body)
+            relay = await ask(instance, method, path, body, max_bytes)
             if relay.status >= 300:
                 raise refusal(instance, relay)
         except UpstreamError as error:

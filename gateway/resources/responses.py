@@ -20,7 +20,14 @@ from gateway.core.errors import (
     UpstreamBroken,
     UpstreamRefused,
 )
-from gateway.core.limits import MAX_RESPONSE_CHAIN, MAX_RESUMED_BYTES, MAX_SMALL_BODY_BYTES
+from gateway.core.jsonguard import check_counts
+from gateway.core.limits import (
+    MAX_MESSAGES,
+    MAX_RESPONSE_CHAIN,
+    MAX_RESUMED_BYTES,
+    MAX_RESUMING_BYTES,
+    MAX_SMALL_BODY_BYTES,
+)
 from gateway.core.names import is_path_segment
 from gateway.core.types import Capability
 from gateway.dialects.contract import Envelope
@@ -42,6 +49,7 @@ from gateway.inquiry import ask
 from gateway.objects.contract import ObjectStore, StoredItem, StoredObject
 from gateway.request import Reply, Request
 from gateway.resources.additions import Additions
+from gateway.resources.byte_budget import ByteBudget, Share
 from gateway.resources.paging import read_page
 from gateway.resources.passthrough import pass_through
 from gateway.resources.places import Places
@@ -93,6 +101,7 @@ class StoredResponses:
         self._additions = additions
         self._keep_s = keep_s
         self._lost = lost
+        self._budget = ByteBudget(MAX_RESUMING_BYTES)
 
     # --- what a request builds on ---
 
@@ -101,34 +110,44 @@ class StoredResponses:
         earlier, conversation = envelope.continues, envelope.conversation_id
         if earlier is not None and conversation is not None:
             raise BadRequest("'previous_response_id' cannot stand beside 'conversation'.", param="previous_response_id")
-        if has_references(body):
-            body = await self._with_referenced(body, owner)
-        thread = Thread(owner, body, is_stored=envelope.is_stored)
-        if earlier is not None:
-            items = await self._items_before(earlier, owner, target)
-            thread.parent = earlier if items is not None else ""
-        elif conversation is not None:
-            items = await self._items_of(conversation, owner, target)
+        share = self._budget.share()
+        try:
+            if has_references(body):
+                body = await self._with_referenced(body, owner, share)
+            thread = Thread(owner, body, is_stored=envelope.is_stored, release=share.give_back)
+            if earlier is not None:
+                items = await self._items_before(earlier, owner, target, share)
+                thread.parent = earlier if items is not None else ""
+            elif conversation is not None:
+                items = await self._items_of(conversation, owner, target, share)
+                if items is not None:
+                    thread.conversation = conversation
+                    if target.native is not None:
+                        _check_will_be_kept(body)
+            else:
+                items = None
             if items is not None:
-                thread.conversation = conversation
-                if target.native is not None:
-                    _check_will_be_kept(body)
-        else:
-            items = None
-        return (body if items is None else with_prior_items(body, items)), thread
+                body = with_prior_items(body, items)
+                _check_parts(body, "previous_response_id" if conversation is None else "conversation")
+            return body, thread
+        except BaseException:
+            share.give_back()
+            raise
 
-    async def _with_referenced(self, body: bytes, owner: str) -> bytes:
+    async def _with_referenced(self, body: bytes, owner: str, share: Share) -> bytes:
         """References to items of the gateway's own responses give way to these. Others stay: their provider knows them,
         or whoever decodes the request refuses them."""
         items = input_items(body)
         ids = references(items)
-        found = await self._referenced(list(ids.values()), owner)
+        found = await self._referenced(list(ids.values()), owner, share)
         if not found:
             return body
         _check_size(sum(len(bytes(found[item_id])) for item_id in ids.values() if item_id in found), "input")
-        return with_input(body, [found.get(ids.get(place, ""), item) for place, item in enumerate(items)])
+        body = with_input(body, [found.get(ids.get(place, ""), item) for place, item in enumerate(items)])
+        _check_parts(body, "input")
+        return body
 
-    async def _referenced(self, ids: list[str], owner: str) -> dict[str, Raw]:
+    async def _referenced(self, ids: list[str], owner: str, share: Share) -> dict[str, Raw]:
         """The last is looked for first: clients repeat a conversation with every turn, so that the latest response was
         asked most of what the earlier ones said."""
         wanted, found = set(ids), dict[str, Raw]()
@@ -144,6 +163,9 @@ class StoredResponses:
                     param="input",
                 )
             asked_for.add(answer_id)
+            size = await self._store.chain_bytes(answer_id, owner, 1)
+            _check_size(loaded_bytes + size, "input")
+            await share.grow(size)
             stored = await self._store.get(answer_id, owner)
             if stored is None:
                 break  # the request is refused for it, whatever else it names
@@ -154,9 +176,10 @@ class StoredResponses:
                 found = find_items(wanted, kept.input, bytes(kept.response), stored.id) | found
         return found
 
-    async def _items_before(self, earlier: str, owner: str, target: Target) -> list[Raw] | None:
+    async def _items_before(self, earlier: str, owner: str, target: Target, share: Share) -> list[Raw] | None:
         """The items of a response and of those before it; None when the target's provider keeps them."""
         is_native = target.native is not None
+        size = await self._room_for_chain(earlier, owner, share)
         found = await self._store.get(earlier, owner)
         if found is None or found.kind != "response":
             if is_native:
@@ -173,6 +196,9 @@ class StoredResponses:
                 "provider, or send the conversation in 'input'.",
                 param="previous_response_id",
             )
+        del found  # it is in the chain once more
+        if not size:  # another process wrote it just now
+            await self._room_for_chain(earlier, owner, share)
         chain = await self._store.chain(earlier, owner)
         if chain and chain[0].parent and len(chain) >= MAX_RESPONSE_CHAIN:
             raise BadRequest(
@@ -183,17 +209,28 @@ class StoredResponses:
             raise PreviousResponseNotFound(
                 "An earlier response of this conversation is not known here any more.", param="previous_response_id"
             )
-        _check_size(sum(len(link.body) for link in chain), "previous_response_id")
-        items = []
+        items: list[Raw] = []
         for link in chain:
             kept = _read_kept(link.body)
             items += [*kept.input, *output_items(bytes(kept.response))]
+            _check_number(items, "previous_response_id")
         return items
 
-    async def _items_of(self, conversation: str, owner: str, target: Target) -> list[Raw] | None:
+    async def _room_for_chain(self, earlier: str, owner: str, share: Share) -> int:
+        """Take room for a chain before any of it is in memory; its size in bytes."""
+        size = await self._store.chain_bytes(earlier, owner)
+        _check_size(size, "previous_response_id")
+        await share.grow(size)
+        return size
+
+    async def _items_of(self, conversation: str, owner: str, target: Target, share: Share) -> list[Raw] | None:
         """The items of a conversation that the gateway keeps; None when the target's provider keeps it."""
         await self._additions.wait(conversation)
+        size = await self._store.item_bytes(conversation, owner)
+        _check_size(size, "conversation")
+        await share.grow(size)
         items: list[Raw] = []
+        loaded_bytes = 0
         after = ""
         while True:
             page = await self._store.list_items(conversation, owner, after=after, limit=_READ_ITEMS)
@@ -201,11 +238,13 @@ class StoredResponses:
                 if target.native is not None:
                     return None
                 raise NotFound("There is no such conversation for this model's provider.", param="conversation")
-            items += (Raw(item.body) for item in page)
-            _check_size(sum(len(bytes(item)) for item in items), "conversation")
-            if len(page) < _READ_ITEMS:
+            items += (Raw(item.body) for item in page.items)
+            loaded_bytes += sum(len(item.body) for item in page.items)
+            _check_size(loaded_bytes, "conversation")
+            _check_number(items, "conversation")
+            if not page.has_more:
                 return items
-            after = page[-1].id
+            after = page.items[-1].id
 
     # --- answers that are complete ---
 
@@ -251,9 +290,11 @@ class StoredResponses:
 
     async def _add_native(self, thread: Thread, instance: ProviderInstance, answer_id: str) -> None:
         """The provider's answer has gone through unread, and is asked for once more."""
-        relay = await ask(instance, "GET", self._places.path(instance, _RESPONSES, answer_id))
+        path = self._places.path(instance, _RESPONSES, answer_id)
+        relay = await ask(instance, "GET", path, max_bytes=MAX_RESUMED_BYTES)
         if relay.status != 200:
             raise UpstreamBroken(f"the provider answered {relay.status} for its response {answer_id}")
+        check_counts(relay.body)
         await self._add(thread, [*input_items(thread.request), *output_items(relay.body)], answer_id)
 
     async def _add(self, thread: Thread, items: list[Raw], answer_id: str) -> None:
@@ -325,6 +366,19 @@ class StoredResponses:
 def _check_size(size_bytes: int, param: str) -> None:
     if size_bytes > MAX_RESUMED_BYTES:
         raise BadRequest(f"The conversation has more than {MAX_RESUMED_BYTES} bytes; begin a new one.", param=param)
+
+
+def _check_number(items: list[Raw], param: str) -> None:
+    if len(items) > MAX_MESSAGES:
+        raise BadRequest(f"The conversation has more than {MAX_MESSAGES} items; begin a new one.", param=param)
+
+
+def _check_parts(body: bytes, param: str) -> None:
+    """What was put together must be what one request may be."""
+    try:
+        check_counts(body)
+    except BadRequest as error:
+        raise BadRequest(f"The conversation is too large. {error.message}", param=param) from None
 
 
 def _check_will_be_kept(body: bytes) -> None:

@@ -83,7 +83,8 @@ _RULES = (
     Rule("stream_options", drop=True, harmless=(b"null", b"{}")),
     Rule("client_metadata", drop=True, harmless=(b"null", b"{}")),
     # a summary of the thoughts is all that is ever told of them (see ``thinking``)
-    Rule("reasoning", drop=True, harmless=(b"null", b"{}", b'{"summary":"auto"}')),
+    Rule("reasoning", drop=True, harmless=(b"null", b"{}")),
+    Rule("reasoning.summary", drop=True, harmless=(b"null", b'"auto"')),
     # it always sends what the first asks for, and never cuts a prompt
     Rule("include", drop=True, harmless=(b"null", b"[]", b'["reasoning.encrypted_content"]')),
     Rule("truncation", drop=True, harmless=(b"null", b'"disabled"')),

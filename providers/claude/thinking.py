@@ -1,11 +1,11 @@
 """How much a model shall think.
 
 An effort becomes adaptive thinking with that effort, on older models a budget; a budget becomes an effort on models
-without budgets. A client's own ``thinking`` goes up as it is. Thinking cannot be had together with a forced tool, nor
-by budget behind a prefill or in a tool loop whose thinking blocks were lost: it is then off, and named. ``none`` on a
-model that always thinks becomes its lowest effort, and is named. Who asks for a summary of the thoughts gets it from a
-model that would think unasked and keep them to itself. An effort beside a budget goes up beside it, where the model has
-efforts.
+without budgets. A client's own ``thinking`` goes up as it is; one that is enabled without the budget that the API
+requires is a wish for medium effort. Thinking cannot be had together with a forced tool, nor by budget behind a prefill
+or in a tool loop whose thinking blocks were lost: it is then off, and named. ``none`` on a model that always thinks
+becomes its lowest effort, and is named. Who asks for a summary of the thoughts gets it from a model that would think
+unasked and keep them to itself. An effort beside a budget goes up beside it, where the model has efforts.
 
 Members of ``thinking`` without its ``type`` (``display``) are what a client says beside an effort or a budget. They
 become members of the object that is written, or are named where none is.
@@ -20,6 +20,7 @@ from providers.claude.turns import is_unthought
 
 # Thinking tokens for an effort where the model wants a number. The API's minimum is 1,024.
 _MIN_BUDGET = 1024
+_UNSAID_EFFORT = "medium"
 _BUDGETS = {"minimal": 1024, "low": 4096, "medium": 8192, "high": 16_384, "xhigh": 32_768, "max": 49_152}
 # What stays for the answer when a budget fills the rest.
 _ANSWER_TOKENS = 4096
@@ -33,11 +34,31 @@ def write_thinking(draft: Draft) -> bool:
     if "thinking" not in draft.body:
         return _think_as_asked(draft, effort, budget)
     thinking = read_object(draft, "thinking")
+    if thinking.get("type") == "enabled" and thinking.get("budget_tokens") is None:
+        return _think_without_budget(draft, thinking)
     if "type" in thinking:
         return _take_thinking(draft, thinking)
     del draft.body["thinking"]
     thinks = _think_as_asked(draft, effort, budget)
     _complete_thinking(draft, thinking)
+    return thinks
+
+
+def _think_without_budget(draft: Draft, thinking: JsonObject) -> bool:
+    """``{"type": "enabled"}`` as z.ai and DeepSeek have it, who need no ``budget_tokens``."""
+    del draft.body["thinking"]
+    effort, budget = draft.request.reasoning_effort, draft.request.reasoning_budget
+    if effort == "none":
+        effort = None
+        draft.dropped.append("reasoning_effort")
+    if budget == 0:
+        budget = None
+        draft.dropped.append("reasoning.max_tokens")
+    thinks = _think_as_asked(draft, effort or (_UNSAID_EFFORT if budget is None else None), budget)
+    draft.dropped += [] if thinks else ["thinking"]
+    own = {"type", "budget_tokens", "display"}
+    draft.dropped += [f"thinking.{name}" for name in thinking if name not in own]
+    _complete_thinking(draft, {"display": thinking["display"]} if "display" in thinking else {})
     return thinks
 
 
@@ -136,7 +157,7 @@ def _fit_budget(draft: Draft, effort: str | None, budget: int | None) -> int:
             draft.body["max_tokens"] = max(draft.claude.max_tokens, budget + _ANSWER_TOKENS)
             return budget
         return min(budget, bound - 1)
-    wished = _BUDGETS[effort or "medium"]
+    wished = _BUDGETS[effort or _UNSAID_EFFORT]
     if bound is None:
         return min(wished, draft.claude.max_tokens - _ANSWER_TOKENS)
     return min(wished, max(_MIN_BUDGET, bound // 2), bound - 1)

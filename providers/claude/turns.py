@@ -89,19 +89,23 @@ class Conversation(Struct):
 def write_turns(messages: list[Message], provider: str, *, has_system_turns: bool) -> Conversation:
     """Raises ``BadRequest``, or ``UnsupportedParameter`` for content the API has no block for."""
     chat = Conversation(provider, has_system_turns)
+    turns = chat.turns
     waiting: list[JsonObject] = []
     for number, message in enumerate(messages):
         blocks = _write_plain(message) or _write_message(chat, message, f"messages[{number}]")
         role = _TURN_ROLES[message.role]
         if role == "system":
-            (waiting if has_system_turns and chat.turns else chat.system).extend(blocks)
+            (waiting if has_system_turns and turns else chat.system).extend(blocks)
         elif blocks:
             if waiting and role == "assistant":
                 waiting = _place_system(chat, waiting)
-            _add(chat.turns, role, blocks)
+            if turns and turns[-1].role == role:
+                turns[-1].content += blocks
+            else:
+                turns.append(Turn(role, blocks))
     if waiting:
         chat.system += _place_system(chat, waiting)
-    if not chat.turns:
+    if not turns:
         _turn_system_into_question(chat)
     _arrange(chat.turns)
     return chat
@@ -120,13 +124,6 @@ def _place_system(chat: Conversation, waiting: list[JsonObject]) -> list[JsonObj
         return waiting
     chat.turns.append(Turn("system", waiting))
     return []
-
-
-def _add(turns: list[Turn], role: str, blocks: list[JsonObject]) -> None:
-    if turns and turns[-1].role == role:
-        turns[-1].content += blocks
-    else:
-        turns.append(Turn(role, blocks))
 
 
 def _arrange(turns: list[Turn]) -> None:

@@ -5,10 +5,14 @@ Decisions, each where a client's wish and the API do not meet:
 - Messages have a file of their own (``chat_turns``), as has what vendors do differently (``chat_options``).
 - Reasoning. A budget becomes the lowest effort that reaches it; an effort that a model of OpenAI is known not to have
   becomes the next one up, and is left out for models that do not reason. All of that is named.
+- The newer models of OpenAI do not reason here beside function tools. Who comes nevertheless wants what the Responses
+  API has not (``stop``, ``n``), which shapes the answer more than reasoning does: that is switched off, and named.
 - ``temperature`` and ``top_p`` are dropped and named for OpenAI's models while they reason: they refuse both then.
 - ``tool_choice`` with ``allowed`` offers only these tools where a vendor has no such choice. Without tools there is no
   choice to make and nothing to be called in parallel: the API refuses both fields.
 - A tool of free text becomes a function; the grammar of its text is told in the description, and named.
+- ``strict`` is false, and named, for a schema that OpenAI does not take as strict (``strict_schemas``); some that speak
+  its language hand the request on to it, and others have the same rules.
 - Tools that another vendor runs itself are dropped and named.
 - ``user`` is for the vendor's statistics: one that is longer than the vendor takes is dropped and named.
 - ``metadata`` belongs to stored answers and is dropped, and named, where the answer is not stored.
@@ -28,7 +32,8 @@ from gateway.core.types import ChatRequest, Extra, ResponseFormat, Tool
 from providers.contract import ProviderRequest, Rule, apply_rules
 from providers.openai_like.chat_options import ChatOptions
 from providers.openai_like.chat_turns import JsonObject, write_messages
-from providers.openai_like.openai_families import EFFORTS, find_family, fit_effort
+from providers.openai_like.openai_families import EFFORTS, find_family, fit_effort, reasons, takes_tools_in_chat
+from providers.openai_like.strict_schemas import judge_strict
 
 # OpenAI's own, which go up as they are.
 NATIVE_FIELDS = frozenset(
@@ -147,7 +152,7 @@ def _write_tool(draft: _Draft, tool: Tool) -> JsonObject:
     if parameters is not None:
         function["parameters"] = parameters
     if tool.strict is not None:
-        function["strict"] = tool.strict
+        function["strict"] = judge_strict(tool.strict, parameters, "tools.strict", draft.dropped)
     draft.dropped += [f"tools.{name}" for name in tool.extra]
     return {"type": "function", "function": function}
 
@@ -209,12 +214,16 @@ def _write_reasoning(draft: _Draft) -> None:
         _write_reasoning_object(draft, effort, budget)
         return
     if "reasoning" in draft.extra:
-        draft.dropped.append("reasoning")
+        draft.dropped += apply_rules(RULES, {"reasoning": draft.extra["reasoning"]}, draft.options.title)
     if budget is not None:
         if budget:
             draft.dropped.append("reasoning.max_tokens")
         effort = effort or _effort_of(budget)
     fitted = None if effort is None else _fit_effort(draft, effort)
+    is_openai, family = draft.options.has_openai_models, find_family(draft.model)
+    if is_openai and "tools" in draft.body and not takes_tools_in_chat(family, fitted):
+        fitted = "none"
+        draft.dropped.append("reasoning_effort")
     if fitted is not None:
         draft.body["reasoning_effort"] = fitted
 
@@ -264,7 +273,7 @@ def _reasons(draft: _Draft) -> bool:
     family, effort = find_family(draft.model), draft.body.get("reasoning_effort")
     if not draft.options.has_openai_models or not family.is_known:
         return False
-    return family.reasons_unasked if effort is None else effort != "none"
+    return reasons(family, effort)
 
 
 # --- the rest -------------------------------------------------------------------------------------------------------
@@ -276,11 +285,11 @@ def _write_format(draft: _Draft) -> None:
         return
     written: JsonObject = {"type": wanted.kind}
     if wanted.kind == "json_schema":
-        written["json_schema"] = _write_schema(wanted)
+        written["json_schema"] = _write_schema(draft, wanted)
     draft.body["response_format"] = written
 
 
-def _write_schema(wanted: ResponseFormat) -> JsonObject:
+def _write_schema(draft: _Draft, wanted: ResponseFormat) -> JsonObject:
     # the name is required here and unknown in other APIs
     written: JsonObject = {"name": wanted.name or "response"}
     if wanted.schema is not None:
@@ -288,7 +297,7 @@ def _write_schema(wanted: ResponseFormat) -> JsonObject:
     if wanted.description is not None:
         written["description"] = wanted.description
     if wanted.strict is not None:
-        written["strict"] = wanted.strict
+        written["strict"] = judge_strict(wanted.strict, wanted.schema, "response_format.strict", draft.dropped)
     return written
 
 

@@ -1,6 +1,8 @@
 """What each family of OpenAI's models takes, whoever serves it. A model that takes less refuses the rest with a 400.
 
-Sources: OpenAI model pages and guides "Reasoning models", "Using GPT-5" (2026-11).
+Sources: OpenAI model pages and guides "Reasoning models", "Using GPT-5" (2026-11). For tools in chat completions it is
+the API's own refusal: "Function tools with reasoning_effort are not supported for gpt-5.6 in /v1/chat/completions. To
+use function tools, use /v1/responses or set reasoning_effort to 'none'."
 """
 
 import re
@@ -23,6 +25,8 @@ class Family(Struct, frozen=True, kw_only=True):
     is_known: bool = True
     # reasons when it is not asked to; a reasoning model takes no temperature
     reasons_unasked: bool = True
+    # chat completions take function tools while it reasons
+    reasons_with_tools_in_chat: bool = True
     efforts: tuple[str, ...] = ()
 
 
@@ -37,10 +41,11 @@ _FAMILIES: tuple[tuple[str, Family], ...] = (
     (r"gpt-5(\.1)?-codex(?!-max)", Family(efforts=_CLASSIC)),
     (r"codex", Family(efforts=("low", "medium", "high", "xhigh"))),
     (r"gpt-5\.1", Family(reasons_unasked=False, efforts=("none", "low", "medium", "high"))),
-    (r"gpt-5\.[2-4]", Family(reasons_unasked=False, efforts=_UP_TO_XHIGH)),
-    (r"gpt-5\.5", Family(efforts=_UP_TO_XHIGH)),
+    (r"gpt-5\.[23]", Family(reasons_unasked=False, efforts=_UP_TO_XHIGH)),
+    (r"gpt-5\.4", Family(reasons_unasked=False, reasons_with_tools_in_chat=False, efforts=_UP_TO_XHIGH)),
+    (r"gpt-5\.5", Family(reasons_with_tools_in_chat=False, efforts=_UP_TO_XHIGH)),
     (r"gpt-5(?![\d.])", Family(efforts=("minimal", "low", "medium", "high"))),
-    (r"gpt-\d", Family(efforts=_ALL)),
+    (r"gpt-\d", Family(reasons_with_tools_in_chat=False, efforts=_ALL)),
     (r"", Family(is_known=False, reasons_unasked=False)),
 )
 _PATTERNS = tuple((re.compile(pattern), family) for pattern, family in _FAMILIES)
@@ -64,6 +69,17 @@ def speaks_chat(model: str) -> bool:
 def speaks_responses(model: str) -> bool:
     """Does ``POST /responses`` know the model?"""
     return _CHAT_ONLY.search(model) is None
+
+
+def reasons(family: Family, effort: str | None) -> bool:
+    """Does a model reason that is asked for ``effort``? None: for nothing."""
+    return family.reasons_unasked if effort is None else effort != "none"
+
+
+def takes_tools_in_chat(family: Family, effort: str | None) -> bool:
+    """Does ``POST /chat/completions`` take function tools with ``effort``? Every family that does not while it reasons
+    knows the effort ``none``."""
+    return family.reasons_with_tools_in_chat or not reasons(family, effort)
 
 
 def fit_effort(effort: str, family: Family) -> str:

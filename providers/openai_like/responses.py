@@ -1,7 +1,8 @@
 """The Responses API as surfaces: for clients that speak it, and for others whose request is better served there.
 
 Chat completions lose what a model thought between two turns, take no document by URL and no picture in a tool's result,
-and do not know some models at all. Responses, in turn, know neither stop sequences nor several answers.
+do not let the newer models reason beside function tools, and do not know some models at all. Responses, in turn, know
+neither stop sequences nor several answers: who wants these goes there without reasoning (``chat_request``).
 """
 
 import re
@@ -20,7 +21,7 @@ from gateway.core.types import (
     ToolResult,
 )
 from providers.contract import ProviderRequest, StreamObserver, Summary, Surface, Transducer, Translator
-from providers.openai_like.openai_families import speaks_chat, speaks_responses
+from providers.openai_like.openai_families import find_family, speaks_chat, speaks_responses, takes_tools_in_chat
 
 # What official clients tell of themselves and of their session.
 CHAT_HEADERS = ("openai-beta", "x-client-request-id")
@@ -34,7 +35,9 @@ def prefers_responses(request: ChatRequest, model: str) -> bool:
     """For OpenAI's own models: is the request better served as a response than as a chat completion?"""
     if not speaks_chat(model):
         return True
-    return not _needs_chat(request) and (_asks_for_more(request) or any(map(_is_richer, _parts(request))))
+    if _needs_chat(request):
+        return False
+    return _asks_for_more(request) or _loses_its_tools(request, model) or any(map(_is_richer, _parts(request)))
 
 
 def responses_surface(
@@ -142,6 +145,12 @@ def _asks_for_more(request: ChatRequest) -> bool:
         or any(tool.is_freeform for tool in request.tools or ())
         or any(map(_is_hosted_here, request.hosted_tools or ()))
     )
+
+
+def _loses_its_tools(request: ChatRequest, model: str) -> bool:
+    """Would chat completions refuse the tools of a request that does not ask for reasoning?"""
+    effort = request.reasoning_effort if request.reasoning_budget is None else "none"
+    return bool(request.tools) and not takes_tools_in_chat(find_family(model), effort)
 
 
 def _is_hosted_here(tool: HostedTool) -> bool:

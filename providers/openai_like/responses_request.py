@@ -8,6 +8,7 @@ Decisions, each where a client's wish and the API do not meet:
 - Effort is fitted to what the family of the model takes, a budget becomes an effort; both are named when they change.
   Models that cannot reason are not asked to. A summary of the thoughts is always asked for.
 - A model that reasons takes no ``temperature`` and no ``top_p``; they are dropped and named.
+- A format is strict only if the API takes its schema so (``strict_schemas``); it is named when it is not.
 - Stop sequences, several answers, penalties and biases have no place here, and are refused.
 - ``user`` ends at 64 characters; a longer one becomes its SHA-256, which is as good a name and the same every time.
 
@@ -25,11 +26,12 @@ from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.errors import BadRequest, UnsupportedParameter
 from gateway.core.types import ChatRequest, Event, Finish, FinishReason, ResponseFormat, Usage, UsageReport
 from providers.contract import ProviderRequest, Rule, Summary, apply_rules
-from providers.openai_like.openai_families import EFFORTS, find_family, fit_effort
+from providers.openai_like.openai_families import EFFORTS, find_family, fit_effort, reasons
 from providers.openai_like.responses_draft import Draft, JsonObject, read_as, read_text
 from providers.openai_like.responses_items import write_items
 from providers.openai_like.responses_tools import write_tools
 from providers.openai_like.responses_wire import NULL, WireError, broken, count_of, fault_of, is_given
+from providers.openai_like.strict_schemas import judge_strict
 
 # Fields of the same name and meaning.
 _SAME_FIELDS = (
@@ -154,12 +156,11 @@ def _asked_effort(draft: Draft) -> str | None:
 
 def _write_sampling(draft: Draft) -> None:
     effort = draft.body.get("reasoning", {}).get("effort")
-    reasons = draft.family.reasons_unasked if effort is None else effort != "none"
     for name in ("temperature", "top_p"):
         value = getattr(draft.request, name)
         if value is None:
             continue
-        if not reasons:
+        if not reasons(draft.family, effort):
             draft.body[name] = value
         elif value != 1:
             draft.dropped.append(name)
@@ -182,7 +183,7 @@ def _write_text(draft: Draft) -> None:
     text: JsonObject = {}
     wanted = draft.request.response_format
     if wanted is not None and wanted.kind == "json_schema":
-        text["format"] = _write_schema(wanted)
+        text["format"] = _write_schema(draft, wanted)
     elif wanted is not None and wanted.kind == "json_object":
         text["format"] = {"type": "json_object"}
     verbosity = read_text(draft, "verbosity")
@@ -192,13 +193,14 @@ def _write_text(draft: Draft) -> None:
         draft.body["text"] = text
 
 
-def _write_schema(wanted: ResponseFormat) -> JsonObject:
+def _write_schema(draft: Draft, wanted: ResponseFormat) -> JsonObject:
     if wanted.schema is None:
         raise BadRequest("'response_format' has no schema", param="response_format")
     written: JsonObject = {"type": "json_schema", "name": wanted.name or "answer"}
     if wanted.description is not None:
         written["description"] = wanted.description
-    return {**written, "schema": wanted.schema, "strict": wanted.strict is True}
+    strict = judge_strict(wanted.strict is True, wanted.schema, "response_format.strict", draft.dropped)
+    return {**written, "schema": wanted.schema, "strict": strict}
 
 
 # --- the rest ---------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Tools and tool choice for the Responses API.
 
-- A function's ``strict`` defaults to true here and to false where the client comes from, so it is always told.
+- A function's ``strict`` defaults to true here and to false where the client comes from, so it is always told. It is
+  false, and named, for a schema that the API does not take as strict (``strict_schemas``).
 - A freeform tool is a ``custom`` tool.
 - Of tools that a provider runs, the API's own go up as they are, and anybody's web search becomes ``web_search``. Those
   of other vendors have no counterpart and are named.
@@ -14,8 +15,10 @@ from msgspec import Raw
 from gateway.core.errors import BadRequest
 from gateway.core.types import HostedTool, Tool, ToolChoice
 from providers.openai_like.responses_draft import Draft, JsonObject, is_own, read_object
+from providers.openai_like.strict_schemas import judge_strict
 
 _NO_PARAMETERS = Raw(b'{"type":"object","properties":{}}')
+_STRICTLY_NONE = Raw(b'{"type":"object","properties":{},"required":[],"additionalProperties":false}')
 
 
 def write_tools(draft: Draft) -> None:
@@ -51,8 +54,9 @@ def _write_tool(draft: Draft, tool: Tool) -> JsonObject:
         if grammar is not None:
             written["format"] = grammar
     else:
-        written["parameters"] = _NO_PARAMETERS if tool.parameters is None else tool.parameters
-        written["strict"] = tool.strict is True
+        none = _STRICTLY_NONE if tool.strict else _NO_PARAMETERS
+        written["parameters"] = none if tool.parameters is None else tool.parameters
+        written["strict"] = judge_strict(tool.strict is True, tool.parameters, "tools.strict", draft.dropped)
     draft.drop_members(members, "tools")
     return written
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from gateway.core.decoding import DECODE_ERRORS
 from gateway.core.limits import MAX_TOKEN_COUNT
 from gateway.core.types import Usage
 from providers.contract import Summary
@@ -70,7 +71,10 @@ def _to_usage(reported: _Reported) -> Usage:
 
 def read_usage(reported: Mapping[str, object]) -> Usage:
     """The usage object of a chat completion or an embedding. A count that is missing or no sane number is 0."""
-    return _to_usage(msgspec.convert(_sane(reported), _Reported))
+    try:
+        return _to_usage(msgspec.convert(reported, _Reported))
+    except DECODE_ERRORS:
+        return _to_usage(msgspec.convert(_sane(reported), _Reported))
 
 
 def _sane(value: Mapping[str, object]) -> dict[str, object]:

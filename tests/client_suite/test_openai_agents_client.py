@@ -32,12 +32,13 @@ class Desk:
     """Runs an agent on the route's model, whole or as a stream."""
 
     def __init__(self, options: dict[str, Any], route: Route, kind: str) -> None:
-        self._options, self._route, self._kind = options, route, kind
+        self.kind = kind
+        self._options, self._route = options, route
 
     def run(self, ask: str, *, is_stream: bool = False, **agent: Any) -> Any:
         async def work() -> Any:
             async with AsyncOpenAI(**self._options, max_retries=0) as client:
-                make = OpenAIChatCompletionsModel if self._kind == "chat" else OpenAIResponsesModel
+                make = OpenAIChatCompletionsModel if self.kind == "chat" else OpenAIResponsesModel
                 model = make(model=self._route.model, openai_client=client)
                 one = Agent(name="Clerk", instructions="Be kind.", model=model, **agent)
                 if not is_stream:
@@ -68,7 +69,9 @@ def test_tools(desk: Desk, route: Route, is_stream: bool) -> None:
 
 
 def test_tools_with_thought(desk: Desk, route: Route) -> None:
-    settings = ModelSettings(reasoning={"effort": "low"}, response_include=["reasoning.encrypted_content"])
+    # OpenAI takes no tools in a chat while its model thinks
+    effort: Any = "none" if (desk.kind, route.name) == ("chat", "openai") else "low"
+    settings = ModelSettings(reasoning={"effort": effort}, response_include=["reasoning.encrypted_content"])
     assert desk.run(ASK, tools=[get_weather], model_settings=settings).final_output == TOLD
     assert route.vendor.question.results == (WEATHER,)
 

@@ -79,7 +79,9 @@ def test_chat_tools(client: openai.OpenAI, route: Route, is_stream: bool) -> Non
 
 def test_a_chat_agent_that_rebuilds_its_turns(client: openai.OpenAI, route: Route) -> None:
     """Frameworks keep role, content and calls of a message and nothing else; the vendor has thought before."""
-    fields: Any = {"model": route.model, "tools": [CHAT_TOOL], "reasoning_effort": "low"}
+    fields: Any = {"model": route.model, "tools": [CHAT_TOOL]}
+    if route.name != "openai":  # which takes no tools in a chat while its model thinks
+        fields["reasoning_effort"] = "low"
     messages: list[Any] = [{"role": "user", "content": ASK}]
     first = client.chat.completions.create(**fields, messages=messages).choices[0].message
     (call,) = first.tool_calls or ()

@@ -6,9 +6,12 @@ wire request says of the model's turn, ``expected`` what the vendor has said.
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.core.types import ChatRequest, DialectName
 from tests.kit.heard import fold
@@ -33,7 +36,9 @@ from tests.kit.said import (
     RESPONSES,
     Answer,
     Called,
+    Refused,
     Said,
+    Speech,
     Thought,
     as_told,
     chat_details,
@@ -111,19 +116,16 @@ def _joined(rows: Row) -> Row:
 
 
 def expected(side: Side, told: Answer, client: DialectName) -> Row:
-    """An OpenAI chat message has no order of its kinds: thought stands first, then words, then calls."""
+    """An OpenAI chat message has no place for calls but behind all words. The thoughts before them stay in theirs."""
     if side.dialect is GEMINI:
         rows = [_part(part) for part in gemini_parts(told.parts) if not part.get("thought")]
         first_call = next((place for place, row in enumerate(rows) if row[0] == "call"), None)
         if first_call is not None and rows[first_call][2] is None:
             rows[first_call] = (*rows[first_call][:2], UNSIGNED)
         return sorted(rows, key=lambda row: row[0] == "call") if client is CHAT else rows
-    parts = sorted(told.parts, key=_kind) if client is CHAT else told.parts
+    is_chat = client is CHAT
+    parts = sorted(told.parts, key=lambda part: isinstance(part, Called)) if is_chat else told.parts
     return _joined([row for part in parts if (row := _expected(side, part)) is not None])
-
-
-def _kind(part: Said) -> int:
-    return 0 if isinstance(part, Thought) else 2 if isinstance(part, Called) else 1
 
 
 def _expected(side: Side, part: Said) -> tuple[str | None, ...] | None:
@@ -207,7 +209,8 @@ def check_said(side: Side, body: bytes, told: Answer) -> None:
     sent = json.loads(body)
     strings = list(_strings(sent))
     arguments = list(_arguments(sent))
-    for words in (QUESTION, told.text or QUESTION, told.refusal or QUESTION, RESULT if told.calls else QUESTION):
+    said = [part.text for part in told.parts if isinstance(part, Speech | Refused)]
+    for words in (QUESTION, *said, RESULT if told.calls else QUESTION):
         assert words in strings or words in "".join(strings)
     for call in told.calls:
         # once in the call, once in its result
@@ -258,6 +261,85 @@ def test_a_text_that_is_signed_in_its_middle_stays_one(ending: list[Json]) -> No
             ("Hello", "dGV4dA=="),
             *((None, part["thoughtSignature"]) for part in ending),
         ]
+
+
+# --- the place of a thought in the text -------------------------------------------------------------------------------
+
+
+def test_a_chat_says_where_in_the_text_a_thought_stands() -> None:
+    side = next(side for side in SIDES if side.dialect is MESSAGES)
+    for answer in answers(CHAT, side, "thought between words"):
+        assert [block.get("text_before", "absent") for block in blocks_of(answer)] == ["absent", 6, 13, 13]
+    for answer in answers(CHAT, side, "proven thought"):
+        assert [list(block) for block in blocks_of(answer)] == [["type", "thinking", "signature"]]
+
+
+def blocks_of(answer: Json) -> list[Json]:
+    blocks: list[Json] = answer["choices"][0]["message"]["thinking_blocks"]
+    return blocks
+
+
+thoughts = st.builds(Thought, st.text("ab\n", max_size=3), st.sampled_from(["c2ln", "c2lnMg=="]), st.booleans())
+speeches = st.builds(Speech, st.text("xé\U0001f600", min_size=1, max_size=4))
+
+
+@given(st.lists(thoughts | speeches, min_size=1, max_size=7))
+def test_thoughts_and_words_in_any_order_go_back_so(parts: list[Said]) -> None:
+    side = next(side for side in SIDES if side.dialect is MESSAGES)
+    parts = [replace(part, text="") if isinstance(part, Thought) and part.is_redacted else part for part in parts]
+    told = Answer((*parts, Speech("So.")))
+    body, stream = tell(told, MESSAGES)
+    request = decode(CHAT, first_turn(CHAT, stream=True))
+    folded = fold(CHAT, streamed(CHAT, side, stream, request))
+    for answer in (folded, plain(CHAT, side, body, request)):
+        assert answer is not None
+        sent = json.loads(side.ask(decode(CHAT, next_turn(CHAT, answer))).body)
+        assert went_back(MESSAGES, sent) == expected(side, told, CHAT)
+
+
+@pytest.mark.parametrize("places", [[6, 5], [1, 10**30], [1, 14], ["x", None], [True, 1.5], [-1, {}]])
+def test_places_that_cannot_be_are_none(places: list[Any]) -> None:
+    """A client may have changed the text."""
+    side = next(side for side in SIDES if side.dialect is MESSAGES)
+    answer = next(answers(CHAT, side, "thought between words"))
+    del blocks_of(answer)[2:]
+    for block, place in zip(blocks_of(answer), places, strict=True):
+        block["text_before"] = place
+    sent = json.loads(side.ask(decode(CHAT, next_turn(CHAT, answer))).body)
+    assert [row[0] for row in went_back(MESSAGES, sent)] == ["thought", "thought", "text", "call", "call"]
+
+
+@pytest.mark.parametrize(
+    ("content", "kinds"),
+    [
+        ([{"type": "text", "text": "Hello"}], ["text", "thought", "text"]),
+        ([{"type": "text", "text": "Hello", "cache_control": {"type": "ephemeral"}}], ["thought", "text"]),
+        ([{"type": "text", "text": "Hel"}, {"type": "text", "text": "lo"}], ["thought", "text"]),
+        ("Hel", ["text", "thought"]),
+        ("He", ["thought", "text"]),
+        ("", ["thought"]),
+        (None, ["thought"]),
+    ],
+)
+def test_a_place_is_one_in_a_text_that_is_whole(content: Any, kinds: list[str]) -> None:
+    side = next(side for side in SIDES if side.dialect is MESSAGES)
+    block = {"type": "thinking", "thinking": "Hm.", "signature": "c2ln", "text_before": 3}
+    answer = {"role": "assistant", "content": content, "thinking_blocks": [block]}
+    turns = [*first_turn(CHAT)["messages"], answer, {"role": "user", "content": "Go on."}]
+    sent = json.loads(side.ask(decode(CHAT, first_turn(CHAT, messages=turns))).body)
+    assert [row[0] for row in went_back(MESSAGES, sent)] == kinds
+
+
+def test_a_signature_within_a_text_returns_to_its_part_from_a_chat() -> None:
+    side = next(side for side in SIDES if side.dialect is GEMINI)
+    parts: list[Json] = [{"text": "Hel"}, {"text": "lo", "thoughtSignature": "dGV4dA=="}]
+    whole = {"candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP"}]}
+    request = decode(CHAT, first_turn(CHAT))
+    message = plain(CHAT, side, json.dumps(whole).encode(), request)["choices"][0]["message"]
+    assert message["content"] == "Hello"
+    turns = [*first_turn(CHAT)["messages"], message, {"role": "user", "content": "Go on."}]
+    sent = json.loads(side.ask(decode(CHAT, first_turn(CHAT, messages=turns))).body)
+    assert [content["parts"] for content in sent["contents"] if content["role"] == "model"] == [parts]
 
 
 # --- a model is changed twice ---------------------------------------------------------------------------------------

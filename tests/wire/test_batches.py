@@ -1,5 +1,6 @@
 """Batches: run line by line by the gateway, or at the provider that has the input file."""
 
+import contextlib
 import json
 import os
 import signal
@@ -12,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from gateway.core import batching
+from gateway.core.errors import StorageUnavailable
 from tests.kit import messages_api
 from tests.kit.gateway import Gateway, Process
 from tests.kit.keeper import Answer, Keeper
@@ -317,6 +320,116 @@ def test_a_batch_is_run_by_one_of_several_workers(upstream: ScriptedUpstream, tm
         batch = finished(workers, name)
         assert len(lines(workers, batch["output_file_id"])) == 20
     assert set(asked_for(upstream).values()) == {1}
+
+
+def test_a_worker_that_dies_while_it_finishes_leaves_no_second_file(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends: list[Any] = []
+
+    def end_or_die(*arguments: Any) -> Any:
+        ends.append(arguments)
+        if len(ends) < 3:
+            raise StorageUnavailable("as good as dead: the files are written, and the batch does not know it")
+        return batching.end(*arguments)
+
+    monkeypatch.setattr("gateway.resources.batch_run.end", end_or_die)
+    before = {row["id"] for row in ok(get(gateway, "/v1/files"))["data"]}
+    batch = finished(gateway, order(gateway, line("good") + line("bad", max_tokens="x", model=SIM)))
+    assert batch["status"] == "completed"
+    assert len(ends) == 3
+    made = {row["id"] for row in ok(get(gateway, "/v1/files"))["data"]} - before
+    assert made == {batch["input_file_id"], batch["output_file_id"], batch["error_file_id"]}
+    assert set(lines(gateway, batch["output_file_id"])) == {"good"}
+    assert set(lines(gateway, batch["error_file_id"])) == {"bad"}
+
+
+def test_a_batch_that_is_cancelled_while_it_finishes_leaves_no_second_file(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends: list[Any] = []
+
+    def cancelled_meanwhile(batch: Any, *arguments: Any) -> Any:
+        ends.append(batch.status)
+        if len(ends) == 1:
+            store = gateway.app._keeping._store
+            path = store._database._path
+            with sqlite3.connect(path) as database:
+                cancelling = batching.encode_batch(batching.cancel(batch, int(time.time())))
+                database.execute(
+                    "UPDATE objects SET state = 'cancelling', body = ?, version = version + 1 WHERE id = ?",
+                    (cancelling, batch.id),
+                )
+            database.close()
+        return batching.end(batch, *arguments)
+
+    monkeypatch.setattr("gateway.resources.batch_run.end", cancelled_meanwhile)
+    before = {row["id"] for row in ok(get(gateway, "/v1/files"))["data"]}
+    batch = finished(gateway, order(gateway, line("good")))
+    assert (batch["status"], ends) == ("cancelled", ["finalizing", "cancelling"])
+    made = {row["id"] for row in ok(get(gateway, "/v1/files"))["data"]} - before
+    assert made == {batch["input_file_id"], batch["output_file_id"]}
+
+
+def test_a_worker_that_lost_its_batch_changes_nothing_more(
+    upstream: ScriptedUpstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.resources.batch_run.TELL_S", 60.0)  # it does not look by itself
+    gate = Gate()
+    upstream.answer(raw(gate, *claude_says("late").pieces), claude_says("in time"))
+    text = config(scripted=upstream)
+    with running(text, tmp_path) as slow:
+        name = order(slow, line("a"))
+        gate.wait_reached()
+        with contextlib.closing(sqlite3.connect(tmp_path / "kept" / "sluice.db")) as database:
+            with running(text, tmp_path) as other:
+                with database:
+                    database.execute("UPDATE objects SET lease_until = 1 WHERE id = ?", (name,))
+                batch = finished(other, name)
+                gate.open()
+                slow.wait_until(lambda: not slow.app._keeping._runner._running)
+                found = lines(other, batch["output_file_id"])["a"]["response"]["body"]
+                assert found["content"][0]["text"] == "in time"
+                assert ok(get(other, f"{PATH}/{name}")) == batch
+            ((kept,),) = database.execute("SELECT body FROM items WHERE object_id = ?", (name,)).fetchall()
+            assert b"in time" in kept
+
+
+def test_a_worker_that_lost_its_batch_lets_go_of_it(
+    upstream: ScriptedUpstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.resources.batch_run.TELL_S", 60.0)
+    monkeypatch.setattr("gateway.resources.batch_runner.RENEW_S", 0.05)
+    gate = Gate()
+    upstream.answer(raw(gate, *claude_says("late").pieces))
+    with running(config(scripted=upstream), tmp_path) as gateway:
+        name = order(gateway, line("a"))
+        gate.wait_reached()
+        with contextlib.closing(sqlite3.connect(tmp_path / "kept" / "sluice.db")) as database, database:
+            database.execute(
+                "UPDATE objects SET lease_worker = 'other', lease_until = ?, version = version + 1 WHERE id = ?",
+                (time.time() + 60, name),
+            )
+        gateway.wait_until(lambda: not gateway.app._keeping._runner._running)
+        gate.open()
+        assert ok(get(gateway, f"{PATH}/{name}"))["status"] == "in_progress"
+
+
+def test_answers_beyond_what_is_kept_end_a_batch(
+    gateway: Gateway, upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.resources.batch_run.MAX_BATCH_OUTPUT_BYTES", 1500)
+    upstream.answer(claude_says("x" * 1000))
+    batch = finished(gateway, order(gateway, line("a") + line("b")))
+    assert (batch["status"], batch["errors"]["data"][0]["code"]) == ("failed", "output_too_large")
+
+
+def test_the_output_may_be_longer_than_an_upload(upstream: ScriptedUpstream, tmp_path: Path) -> None:
+    upstream.answer(claude_says("x" * 100_000))
+    with running(config(scripted=upstream, storage={"max_file": "64KiB"}), tmp_path) as gateway:
+        batch = finished(gateway, order(gateway, line("a")))
+        assert batch["status"] == "completed"
+        assert len(get(gateway, f"/v1/files/{batch['output_file_id']}/content").body) > 100_000
 
 
 def test_an_overdue_batch_expires(upstream: ScriptedUpstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.core.limits import MAX_ITEMS_BYTES
+from gateway.core.limits import MAX_ITEM_PAGE_BYTES, MAX_ITEMS_BYTES, MAX_OBJECT_ANSWER_BYTES
 from tests.kit.gateway import Gateway
 from tests.kit.keeper import Answer, Keeper
 from tests.kit.kept import (
@@ -375,3 +375,44 @@ def test_hostile_ids_lead_nowhere(gateway: Gateway, keeper: Keeper, item: str) -
             assert answer.status == 404
     # whatever arrived is one segment of the path
     assert all(asked.path.count("/") == 5 for asked in keeper.asked)
+
+
+# --- how much ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_page_ends_before_it_is_too_large(gateway: Gateway) -> None:
+    name = begin(gateway)
+    size = MAX_ITEM_PAGE_BYTES * 2 // 5
+    for letter in "abcd":
+        said = {"role": "user", "content": letter * size}
+        ok(ask(gateway, "POST", f"{PATH}/{name}/items", {"items": [said]}))
+    shown, pages, after = "", 0, ""
+    while True:
+        answer = get(gateway, f"{PATH}/{name}/items?order=asc&limit=100{after}")
+        assert len(answer.body) < MAX_ITEM_PAGE_BYTES + 1000
+        page = ok(answer)
+        shown += "".join(item["content"][0]["text"][0] for item in page["data"])
+        pages += 1
+        after = f"&after={page['last_id']}"
+        if not page["has_more"]:
+            break
+    assert (shown, pages) == ("abcd", 2)
+
+
+def test_a_conversation_holds_only_so_many_bytes(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.resources.conversations.MAX_CONVERSATION_BYTES", 400)
+    name = begin(gateway)
+    said = {"items": [{"role": "user", "content": "x" * 150}]}
+    first = ok(ask(gateway, "POST", f"{PATH}/{name}/items", said))["data"][0]["id"]
+    refused = ask(gateway, "POST", f"{PATH}/{name}/items", said)
+    assert (refused.status, "400 bytes" in refused.error["message"]) == (400, True)
+    ok(ask(gateway, "DELETE", f"{PATH}/{name}/items/{first}"))
+    ok(ask(gateway, "POST", f"{PATH}/{name}/items", said))
+
+
+def test_items_of_a_native_conversation_may_be_large(gateway: Gateway, keeper: Keeper) -> None:
+    name = ok(ask(gateway, "POST", f"{PATH}?provider=native"))["id"]
+    large = Answer(b'{"pad":"' + b"a" * MAX_OBJECT_ANSWER_BYTES + b'"}')
+    keeper.refusals = [large, large]
+    assert get(gateway, f"{PATH}/{name}/items").status == 200
+    assert get(gateway, f"{PATH}/{name}").error["code"] == "upstream_broken"

@@ -81,7 +81,7 @@ def test_its_errors_are_told_in_openais_shape(gateway: Gateway, upstream: Script
     upstream.answer(reply({"error": error}, 400))
     response = ask(gateway, dimensions=99999)
     assert response.status == 400
-    assert response.error["type"] == "INVALID_ARGUMENT", "a provider's own word is kept"
+    assert response.error["type"] == "invalid_request_error"
     assert "Dimensions are out of range." in response.error["message"]
 
 

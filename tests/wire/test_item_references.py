@@ -146,10 +146,9 @@ def test_what_was_deleted_or_not_stored_is_unknown(gateway: Gateway, upstream: S
 
 
 def test_a_strangers_item_is_unknown(gateway: Gateway) -> None:
-    word = "b" * 24
-    item = {"type": "message", "id": f"msg_{word}_0", "role": "assistant", "content": "secret"}
-    body = json.dumps({"response": {"id": f"resp_{word}", "output": [item]}, "input": [item]}).encode()
-    for owner, status in (("stranger", 400), ("master", 200)):
+    for owner, status, word in (("stranger", 400, "b" * 24), ("master", 200, "c" * 24)):
+        item = {"type": "message", "id": f"msg_{word}_0", "role": "assistant", "content": "secret"}
+        body = json.dumps({"response": {"id": f"resp_{word}", "output": [item]}, "input": [item]}).encode()
         stored = StoredObject(id=f"resp_{word}", kind="response", owner=owner, created_at=time.time(), body=body)
         gateway.call(lambda stored=stored: gateway.app._keeping._store.put_soon(stored))
         asked = {"model": SIM, "input": [reference(item), {"role": "user", "content": "?"}]}

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from gateway.core.limits import MAX_LISTED_OBJECTS, MAX_OBJECT_ANSWER_BYTES
 from tests.kit.gateway import Gateway, Response, request
 from tests.kit.keeper import Answer, Keeper
 from tests.kit.kept import (
@@ -506,3 +507,14 @@ def test_an_answer_that_is_no_file_is_told(gateway: Gateway, keeper: Keeper) -> 
         keeper.refusals = [Answer(odd)]
         answer = upload(gateway, b"x")
         assert (answer.status, answer.error["code"]) == (502, "upstream_broken")
+
+
+def test_an_answer_that_is_larger_than_any_object_is_told(gateway: Gateway, keeper: Keeper) -> None:
+    made = ok(upload(gateway, b"x"))["id"]
+    large = b'{"id":"file-x","pad":"' + b"a" * MAX_OBJECT_ANSWER_BYTES + b'"}'
+    crowded = b'{"id":"file-x","data":[' + b",".join([b"{}"] * (MAX_LISTED_OBJECTS + 1)) + b"]}"
+    for answer in (large, crowded):
+        keeper.refusals = [Answer(answer)] * 2
+        for told in (upload(gateway, b"x"), get(gateway, f"/v1/files/{made}")):
+            assert (told.status, told.error["code"]) == (502, "upstream_broken")
+    assert keeper.refusals == []

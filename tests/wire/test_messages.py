@@ -146,6 +146,27 @@ def test_foreign_proofs_do_not_reach_the_vendor(gateway: Gateway, upstream: Scri
     assert (sent["model"], sent["top_k"]) == ("claude-test", 5)
 
 
+def test_a_model_that_takes_over_a_tool_use_does_not_think(gateway: Gateway, upstream: ScriptedUpstream) -> None:
+    """The vendor wants the tool use to begin with thought, and there is none of its own. If it still refuses, the
+    client learns what the refused request was without."""
+    upstream.answer(reply({"type": "error", "error": {"type": "invalid_request_error", "message": "No."}}, 400))
+    use = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "5"}
+    said = [thought(DialectName.GEMINI_GENERATE_CONTENT), use]
+    begun = [*TURNS, {"role": "assistant", "content": said}, {"role": "user", "content": [result]}]
+    response = post(gateway, messages=begun, thinking={"type": "enabled", "budget_tokens": 1024}, max_tokens=2048)
+    assert (response.status, response.headers["x-sluice-dropped"]) == (400, "reasoning_content, thinking")
+    sent = upstream.request.json()
+    assert sent["thinking"] == {"type": "disabled"}
+    assert sent["messages"][1]["content"] == [use]
+
+
+def test_a_refusal_of_a_whole_request_names_nothing(gateway: Gateway, upstream: ScriptedUpstream) -> None:
+    upstream.answer(reply({"type": "error", "error": {"type": "invalid_request_error", "message": "No."}}, 400))
+    response = post(gateway, messages=turns(thought(ANTHROPIC)))
+    assert (response.status, "x-sluice-dropped" in response.headers) == (400, False)
+
+
 def test_a_vendors_own_proofs_go_back_byte_for_byte(gateway: Gateway, upstream: ScriptedUpstream) -> None:
     upstream.answer(reply(messages_api.answer({"type": "text", "text": "Hi"})))
     body = json.dumps({"model": "claude-test", "messages": turns(thought(ANTHROPIC)), "max_tokens": 5}, indent=1)

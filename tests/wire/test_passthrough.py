@@ -1,5 +1,7 @@
 """``/p/{instance}/...``: anything at a provider's own API."""
 
+import contextlib
+import gzip
 import hashlib
 import json
 import os
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from gateway.core.limits import MAX_ERROR_BODY_BYTES
 from tests.kit import chat_api, messages_api, responses_api
 from tests.kit.gateway import Gateway, request
 from tests.kit.keeper import Keeper
@@ -137,7 +140,7 @@ def test_what_speaks_of_the_connection_stays_here(gateway: Gateway, upstream: Sc
         "via",
         "transfer-encoding",
     }.isdisjoint(sent)
-    assert (sent["user-agent"], sent["accept-encoding"], sent["x-odd"]) == ("client/1", "gzip", "kept")
+    assert (sent["user-agent"], sent["accept-encoding"], sent["x-odd"]) == ("client/1", "identity", "kept")
     assert (sent["content-type"], sent["x-team"]) == ("text/plain; charset=x", "team-secret-7")
     got = answer.headers
     assert {"keep-alive", "x-hop", "set-cookie", "alt-svc", "connection"}.isdisjoint(got)
@@ -300,7 +303,60 @@ def test_a_key_in_an_error_is_covered(gateway: Gateway, upstream: ScriptedUpstre
     at = text.index(KEY.encode()) + cut
     upstream.answer(stream(text[:at], text[at:], status=401, content_type="text/plain"))
     answer = get(gateway, "/p/openai/x")
-    assert answer.body == text.replace(KEY.encode(), b"*" * len(KEY))
+    assert answer.body == text.replace(KEY.encode(), b"***")
+    assert answer.headers["content-length"] == str(len(answer.body))
+
+
+HIDDEN = {
+    "escaped": reply(json.dumps({"error": KEY}).replace("-upstream-", "-\\u0075pstream-").encode(), 401),
+    "compressed": reply(gzip.compress(f"{KEY}".encode()), 401, headers=[("Content-Encoding", "gzip")]),
+    "compressed by name only": reply(f"see {KEY}".encode(), 500, headers=[("Content-Encoding", "br")]),
+    "behind much": reply(b"x" * (MAX_ERROR_BODY_BYTES - 10) + KEY.encode() * 3, 500, content_type="text/plain"),
+    "broken off": raw(f"HTTP/1.1 403 X\r\nContent-Length: 100\r\n\r\nis {KEY[:-1]}".encode(), CLOSE),
+    "in an endless one": stream(*[KEY.encode() * 1000] * 40, status=429, content_type="text/event-stream"),
+    "without a length": raw(f"HTTP/1.1 401 X\r\nContent-Type: text/html\r\n\r\n<b>{KEY}</b>".encode(), CLOSE),
+}
+
+
+@pytest.mark.parametrize("path", ["/p/openai/x", "/p/openai/chat/completions"])
+@pytest.mark.parametrize("how", HIDDEN)
+def test_no_error_shows_the_key(gateway: Gateway, upstream: ScriptedUpstream, how: str, path: str) -> None:
+    upstream.answer(HIDDEN[how])
+    answer = ask(gateway, "POST", path, b"{}", Accept_Encoding="gzip, br")
+    assert upstream.request.header("accept-encoding") == "identity"
+    assert answer.status in (401, 403, 429, 500)
+    assert answer.is_complete
+    assert len(answer.body) <= MAX_ERROR_BODY_BYTES
+    assert "content-encoding" not in answer.headers
+    for shown in (answer.body, str(answer.headers).encode()):
+        assert KEY[:8].encode() not in shown
+        assert KEY not in shown.decode().encode().decode("unicode_escape")
+    with contextlib.suppress(ValueError):
+        assert KEY not in json.dumps(answer.json)
+
+
+def test_the_head_of_an_error_is_passed_as_it_is(gateway: Gateway, upstream: ScriptedUpstream) -> None:
+    upstream.answer(raw(b"HTTP/1.1 404 X\r\nContent-Length: 17\r\n\r\n"))
+    with gateway.connect() as client:
+        client.send(request("HEAD", "/p/openai/x", Authorization=f"Bearer {MASTER}"))
+        answer = client.response(to_head=True)
+    assert (answer.status, answer.headers["content-length"]) == (404, "17")
+
+
+@pytest.mark.parametrize(
+    ("query", "passed"),
+    [
+        (f"?key={MASTER}", ""),
+        (f"?a=1&KEY={MASTER}&b=%20", "?a=1&b=%20"),
+        (f"?%6b%65y={MASTER}&alt=sse", "?alt=sse"),
+        (f"?access_token={MASTER}&key=", ""),
+        ("?keys=1&a&&b=key", "?keys=1&a&&b=key"),
+    ],
+)
+def test_a_key_in_the_query_stays_here(gateway: Gateway, upstream: ScriptedUpstream, query: str, passed: str) -> None:
+    upstream.answer(reply(b"{}"))
+    assert get(gateway, f"/p/openai/x{query}").status == 200
+    assert upstream.request.path == f"/v1/x{passed}"
 
 
 def test_a_provider_that_breaks_off_breaks_the_answer(gateway: Gateway, upstream: ScriptedUpstream) -> None:

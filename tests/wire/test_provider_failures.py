@@ -115,7 +115,17 @@ def test_another_dialects_error_is_told_in_the_clients_own(gateway: Gateway, ups
     response = ask(gateway, model="claude-sonnet-4-5")
     assert response.status == 529
     assert response.error["message"] == "anthropic: Overloaded"
-    assert response.error["type"] == "overloaded_error"
+    assert response.error["type"] == "server_error"
+
+
+def test_a_prompt_that_is_too_long_for_claude_is_told_in_openais_word(
+    gateway: Gateway, upstream: ScriptedUpstream
+) -> None:
+    told = {"type": "invalid_request_error", "message": "prompt is too long: 208310 tokens > 200000 maximum"}
+    upstream.answer(reply({"type": "error", "error": told}, 400))
+    response = ask(gateway, model="claude-sonnet-4-5", seed=5)
+    assert (response.status, response.error["code"]) == (400, "context_length_exceeded")
+    assert response.headers["x-sluice-dropped"] == "seed"
 
 
 def test_a_provider_that_cannot_be_reached_is_named(gateway: Gateway) -> None:

@@ -269,11 +269,17 @@ def no_mercy(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("no_mercy")
 def test_a_client_that_does_not_read_its_plain_answer_is_cut(hasty: Gateway) -> None:
     before = metric(hasty, "sluice_slow_readers_cut_total")
-    for headers in ({}, {"Connection": "close"}):
+    for number, headers in enumerate(({}, {"Connection": "close"}), start=1):
         with hasty.connect(receive_buffer=4 * KIB) as client:
             client.send(chat(simulate={"content": "x" * 60_000}, headers=headers))
+            # that nothing is unsent may also mean that the request has not arrived yet
+            wait_for_cuts(hasty, before + number)
             hasty.wait_until(lambda: not has_unsent(hasty))
     assert metric(hasty, "sluice_slow_readers_cut_total") == before + 2
+
+
+def wait_for_cuts(gateway: Gateway, count: float) -> None:
+    gateway.wait_until(lambda: gateway.app._edge.slow_readers_cut >= count)
 
 
 def has_unsent(gateway: Gateway) -> bool:

@@ -20,6 +20,10 @@ _FIELDS = names(
     "moderation reasoning"
 )
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+# Models that take no function tools while they reason, and those of them that reason unless they are told not to.
+_NO_TOOLS = re.compile(r"gpt-(5\.[4-9]|[6-9])")
+_NO_TOOLS_UNASKED = re.compile(r"gpt-(5\.[6-9]|[6-9])")
+_NOT_STRICT = names("default minLength maxLength oneOf allOf not if then else patternProperties uniqueItems examples")
 _ROLES = ("system", "developer", "user", "assistant", "tool")
 _USAGE = {
     "prompt_tokens": 20,
@@ -123,6 +127,7 @@ def _choice(choice: Any) -> str:
 def _check(body: Json) -> None:
     require_known(body, _FIELDS)
     require("stream_options" not in body or body.get("stream"), "stream_options is only allowed with stream")
+    _check_effort(body)
     for tool in body.get("tools") or ():
         own = tool[tool["type"]]
         require(_TOOL_NAME.fullmatch(own["name"]), f"tools: bad name {own['name']!r}")
@@ -146,13 +151,28 @@ def _check(body: Json) -> None:
     require(not open_calls, f"tool calls without answer: {open_calls}")
 
 
+def _check_effort(body: Json) -> None:
+    model, effort = body["model"], body.get("reasoning_effort")
+    refusing = _NO_TOOLS_UNASKED if effort is None else _NO_TOOLS
+    is_offered = any(tool["type"] == "function" for tool in body.get("tools") or ())
+    require(
+        not is_offered or effort == "none" or not refusing.search(model),
+        f"Function tools with reasoning_effort are not supported for {model} in /v1/chat/completions. To use function "
+        "tools, use /v1/responses or set reasoning_effort to 'none'.",
+    )
+
+
 def check_strict(schema: Any, place: str, *, is_strict: bool | None) -> None:
-    """A strict schema is closed and requires everything."""
+    """A strict schema is closed, requires everything and has no keyword that is not enforced."""
     if not is_strict or not isinstance(schema, dict):
         return
+    for keyword in sorted(_NOT_STRICT.intersection(schema)):
+        require(False, f"Invalid schema for {place}: {keyword!r} is not permitted")
+    require("$ref" not in schema or len(schema) == 1, f"Invalid schema for {place}: $ref cannot have keywords")
     if schema.get("type") == "object":
         require(schema.get("additionalProperties") is False, f"Invalid schema for {place}: it must be closed")
         is_whole = set(schema.get("required", ())) == set(schema.get("properties", {}))
         require(is_whole, f"Invalid schema for {place}: all properties must be required")
-    for value in (*schema.get("properties", {}).values(), *schema.get("$defs", {}).values(), schema.get("items")):
+    members = (*schema.get("properties", {}).values(), *schema.get("$defs", {}).values())
+    for value in (*members, *schema.get("anyOf", ()), schema.get("items")):
         check_strict(value, place, is_strict=True)

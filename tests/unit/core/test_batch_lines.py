@@ -15,7 +15,7 @@ from gateway.core.batch_lines import (
     resume,
 )
 from gateway.core.batching import BatchError
-from gateway.core.limits import MAX_CUSTOM_ID_CHARS
+from gateway.core.limits import MAX_CUSTOM_ID_CHARS, MAX_JSON_CONTAINERS, MAX_JSON_MEMBERS
 from tests.kit.feeds import byte_by_byte, feed_all, splits, whole
 
 URL = "/v1/chat/completions"
@@ -100,6 +100,44 @@ def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
         requests, errors, _ = read(pieces)
         assert requests == []
         assert [(error.code, error.line) for error in errors] == [("invalid_json_line", 1)]
+
+
+def test_a_line_of_too_many_parts_is_never_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[bytes] = []
+    original = batch_lines._read_line
+    monkeypatch.setattr(batch_lines, "_read_line", lambda line: decoded.append(line) or original(line))
+    members = b",".join(b'"%d":1' % n for n in range(MAX_JSON_MEMBERS + 1))
+    containers = b"[" + b",".join([b"[]"] * MAX_JSON_CONTAINERS) + b"]"
+    for part in (b"{%b}" % members, b'{"a":%b}' % containers):
+        for wrong in (line("a").replace(b'{"model": "m"}', part), part):
+            requests, errors, _ = read([wrong + b"\n" + line("b")])
+            assert [request.custom_id for request in requests] == ["b"]
+            assert [(error.code, error.line) for error in errors] == [("invalid_json_line", 1)]
+            assert "more than" in errors[0].message
+    assert decoded == [line("b")] * 4
+
+
+def test_blank_lines_are_not_looked_at_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+    original = BatchReader._take_line
+    monkeypatch.setattr(BatchReader, "_take_line", lambda self: taken.append(1) or original(self))
+    blank = b" \t\r\n\n" * 100_000
+    requests, errors, _ = read([blank + line("a") + blank + b"x", blank, blank + line("b")])
+    assert [(request.custom_id, request.line) for request in requests] == [("a", 200_001), ("b", 800_001)]
+    assert [error.line for error in errors] == [400_001]
+    assert len(taken) == 3
+
+
+def test_behind_what_is_too_much_nothing_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch_lines, "MAX_BATCH_ERRORS", 2)
+    reader = BatchReader(URL)
+    taken: list[int] = []
+    original = BatchReader._take_line
+    monkeypatch.setattr(BatchReader, "_take_line", lambda self: taken.append(1) or original(self))
+    for _ in range(3):
+        reader.feed(b"x\n" * 1000)
+    assert (len(taken), len(reader.errors)) == (2, 2)
+    assert len(reader._pending) == 0
 
 
 lines = st.sampled_from(

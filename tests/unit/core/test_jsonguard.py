@@ -243,6 +243,11 @@ def test_numbers_of_40_characters_pass_and_of_41_do_not(template: str, number: s
     assert "more than 40 characters" in refusal(filled(number + "1")).message
 
 
+@pytest.mark.parametrize("offset", range(10))
+def test_a_long_number_is_found_wherever_it_stands(offset: int) -> None:
+    refusal(b'{"model":"m","p":"%b","a":%b}' % (b"x" * offset, b"7" * (MAX_JSON_NUMBER_CHARS + 1)))
+
+
 @pytest.mark.parametrize("number", ["7" * 5_000, "1e999999" + "9" * 40, "-0." + "0" * 100_000])
 def test_numbers_that_grow_big_integers_are_refused(number: str) -> None:
     refusal(f'{{"model":"m","a":{number}}}'.encode())

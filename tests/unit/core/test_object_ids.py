@@ -5,8 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core import object_ids
 from gateway.core.errors import NotFound, UpstreamBroken
-from gateway.core.limits import MAX_INSTANCE_NAME_CHARS, MAX_NATIVE_ID_CHARS
+from gateway.core.limits import (
+    MAX_INSTANCE_NAME_CHARS,
+    MAX_JSON_CONTAINERS,
+    MAX_JSON_MEMBERS,
+    MAX_LISTED_OBJECTS,
+    MAX_NATIVE_ID_CHARS,
+)
 from gateway.core.names import is_instance_name, is_path_segment
 from gateway.core.object_ids import ID_MEMBERS, IdSealer, sealing_secret
 from gateway.core.secret import Secret
@@ -170,3 +177,26 @@ json_values = st.recursive(
 def test_any_answer_is_sealed_and_opened_again(value: object) -> None:
     body = msgspec.json.encode(value)
     assert json.loads(SEALER.open_all(SEALER.seal_all(body, "east", "o"), "o", "east")) == value
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"id":"x","data":[' + b",".join([b"{}"] * (MAX_JSON_CONTAINERS + 1)) + b"]}",
+        b"{" + b",".join(b'"%d":1' % n for n in range(MAX_JSON_MEMBERS + 1)) + b"}",
+    ],
+    ids=["containers", "members"],
+)
+def test_an_answer_of_too_many_parts_is_never_decoded(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[bytes] = []
+    monkeypatch.setattr(object_ids, "_read_members", decoded.append)
+    with pytest.raises(UpstreamBroken):
+        SEALER.seal_all(body, "east", "o")
+    assert decoded == []
+
+
+def test_a_list_has_only_so_many_objects() -> None:
+    most = b'{"data":[' + b",".join([b'{"id":"x"}'] * MAX_LISTED_OBJECTS)
+    assert SEALER.seal_all(most + b"]}", "east", "o").count(b".slu") == MAX_LISTED_OBJECTS
+    with pytest.raises(UpstreamBroken):
+        SEALER.seal_all(most + b",1]}", "east", "o")

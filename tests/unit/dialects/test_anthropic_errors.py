@@ -81,6 +81,11 @@ def test_a_providers_code_is_a_detail():
     assert told(error)["details"] == {"error_code": "thread_not_found"}
 
 
+@pytest.mark.parametrize("code", ["429", "", "RESOURCE_EXHAUSTED", "API_KEY_INVALID"])
+def test_what_is_no_word_is_no_detail(code):
+    assert "details" not in told(refused(429, native_type="RESOURCE_EXHAUSTED", native_code=code))
+
+
 def test_only_a_thread_is_refused_as_a_thread():
     details = {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
     error = UnsupportedParameter("'thread' is not ours.", param="thread")

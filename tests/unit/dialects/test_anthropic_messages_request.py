@@ -238,6 +238,7 @@ def test_a_format_is_a_schema(members):
     found = request(**members)
     assert isinstance(found.response_format, ResponseFormat)
     assert (found.response_format.kind, found.response_format.name) == ("json_schema", None)
+    assert found.response_format.strict is True, "the model is held to it"
     assert json.loads(bytes(found.response_format.schema)) == WEATHER
     assert found.extra == {}
 

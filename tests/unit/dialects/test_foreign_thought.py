@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -6,7 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.types import DialectName
-from gateway.dialects.foreign_thought import without_foreign_blocks, without_foreign_items, without_foreign_members
+from gateway.dialects.foreign_thought import (
+    Cleaned,
+    without_foreign_blocks,
+    without_foreign_items,
+    without_foreign_members,
+)
 from gateway.dialects.signatures import Proof, seal
 
 Json = dict[str, Any]
@@ -58,6 +64,13 @@ def same_but(member: str, found: bytes, body: bytes) -> Any:
     return new[member]
 
 
+def cut(clean: Callable[[bytes], Cleaned], body: bytes) -> bytes:
+    """The request that is left, after a look at what is said of it."""
+    found, dropped = clean(body)
+    assert dropped == ("reasoning_content",)
+    return found
+
+
 # --- nothing to be removed --------------------------------------------------------------------------------------------
 
 
@@ -78,7 +91,8 @@ def same_but(member: str, found: bytes, body: bytes) -> Any:
     ],
 )
 def test_a_messages_request_without_foreign_proofs_is_the_same_object(body: bytes) -> None:
-    assert without_foreign_blocks(body) is body
+    assert without_foreign_blocks(body) == (body, ())
+    assert without_foreign_blocks(body)[0] is body
 
 
 @pytest.mark.parametrize(
@@ -93,13 +107,14 @@ def test_a_messages_request_without_foreign_proofs_is_the_same_object(body: byte
     ],
 )
 def test_a_responses_request_without_foreign_proofs_is_the_same_object(body: bytes) -> None:
-    assert without_foreign_items(body) is body
+    assert without_foreign_items(body) == (body, ())
+    assert without_foreign_items(body)[0] is body
 
 
 @given(st.binary(max_size=60), st.sampled_from([b"", b'"openai_chat:', b'"anthropic_messages.redacted:']))
 def test_any_bytes_come_back_as_they_are(body: bytes, mark: bytes) -> None:
     for clean in (without_foreign_blocks, without_foreign_items):
-        assert clean(body + mark) == body + mark
+        assert clean(body + mark) == (body + mark, ())
 
 
 # --- something to be removed ------------------------------------------------------------------------------------------
@@ -108,19 +123,19 @@ def test_any_bytes_come_back_as_they_are(body: bytes, mark: bytes) -> None:
 @pytest.mark.parametrize("origin", [RESPONSES, GEMINI, DialectName.OPENAI_CHAT])
 def test_blocks_of_another_vendor_are_left_out(origin: DialectName) -> None:
     body = messages(USER, said(thinking(origin), redacted(origin), thinking(), SAID), USER)
-    found = same_but("messages", without_foreign_blocks(body), body)
+    found = same_but("messages", cut(without_foreign_blocks, body), body)
     assert found == [USER, said(thinking(), SAID), USER]
 
 
 def test_a_message_of_foreign_thought_alone_goes_with_it() -> None:
     body = messages(USER, said(thinking(GEMINI)), USER)
-    assert same_but("messages", without_foreign_blocks(body), body) == [USER, USER]
+    assert same_but("messages", cut(without_foreign_blocks, body), body) == [USER, USER]
 
 
 def test_a_text_that_begins_like_a_proof_keeps_nothing_from_being_removed() -> None:
     quoted = {"role": "user", "content": "openai_responses:rs_1:c2ln"}
     body = messages(quoted, said(thinking(GEMINI), SAID))
-    assert same_but("messages", without_foreign_blocks(body), body) == [quoted, said(SAID)]
+    assert same_but("messages", cut(without_foreign_blocks, body), body) == [quoted, said(SAID)]
 
 
 @pytest.mark.parametrize("origin", [ANTHROPIC, GEMINI, DialectName.OPENAI_CHAT])
@@ -128,13 +143,13 @@ def test_items_of_another_vendor_are_left_out(origin: DialectName) -> None:
     call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
     late = {**reasoning(), "encrypted_content": seal(Proof("c2ln", origin, is_late=True), RESPONSES)}
     body = items(USER, reasoning(origin), reasoning(), reasoning(origin, is_redacted=True), late, call)
-    assert same_but("input", without_foreign_items(body), body) == [USER, reasoning(), call]
+    assert same_but("input", cut(without_foreign_items, body), body) == [USER, reasoning(), call]
 
 
 def test_what_stays_of_a_list_keeps_its_bytes() -> None:
     odd = b'{"role" : "user","content":"\\u00e9 1.0e0"}'
     foreign = json.dumps(said(thinking(GEMINI), SAID)).encode()
-    found = without_foreign_blocks(b'{"messages":[%b,%b]}' % (odd, foreign))
+    found = cut(without_foreign_blocks, b'{"messages":[%b,%b]}' % (odd, foreign))
     assert odd in found
     assert json.dumps(SAID).encode() in found
 
@@ -156,10 +171,81 @@ def test_exactly_the_foreign_proofs_go(turns: list[Json]) -> None:
         if turn["content"]:
             expected.append(turn)
     body = messages(*turns)
-    found = without_foreign_blocks(body)
+    found, dropped = without_foreign_blocks(body)
     assert same_but("messages", found, body) == expected
     assert (found is body) == (expected == turns)
-    assert without_foreign_blocks(found) is found
+    assert dropped == (() if expected == turns else ("reasoning_content",))
+    assert without_foreign_blocks(found)[0] is found
+
+
+# --- a tool use that has lost its thought -----------------------------------------------------------------------------
+
+USE: Json = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}
+RESULTS: Json = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "5"}]}
+WITH_BUDGET: Json = {"type": "enabled", "budget_tokens": 2048}
+
+
+def thinks_on(*turns: Json, thinking: Json = WITH_BUDGET, **members: Any) -> tuple[Json, tuple[str, ...]]:
+    request = {"model": "m", "thinking": thinking, "messages": turns, **members}
+    found, dropped = without_foreign_blocks(json.dumps(request).encode())
+    return json.loads(found), dropped
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        [RESULTS],
+        [RESULTS, USER],  # the API takes both as one turn, which begins with the result
+        [RESULTS, said(USE), RESULTS],
+        [RESULTS, said(thinking(), USE), RESULTS],
+        [RESULTS, {"role": "system", "content": "Be brief."}],
+        [{"role": "user", "content": [*RESULTS["content"], SAID]}],
+    ],
+)
+def test_a_tool_use_that_lost_its_thought_goes_on_without(behind: list[Json]) -> None:
+    found, dropped = thinks_on(USER, said(thinking(GEMINI), USE), *behind)
+    assert found["messages"] == [USER, said(USE), *behind]
+    assert found["thinking"] == {"type": "disabled"}
+    assert dropped == ("reasoning_content", "thinking")
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        [USER, said(thinking(GEMINI), SAID), USER],
+        # the tool use of an earlier question
+        [USER, said(thinking(GEMINI), USE), RESULTS, said(SAID), USER],
+        [USER, said(thinking(GEMINI), USE), RESULTS, said(SAID), USER, said(thinking(), USE), RESULTS],
+        [{"role": "user", "content": [5]}, said(thinking(GEMINI), USE), RESULTS, said(SAID), USER, USER],
+    ],
+)
+def test_thought_lost_before_the_last_question_stops_nothing(turns: list[Json]) -> None:
+    found, dropped = thinks_on(*turns)
+    assert found["thinking"] == WITH_BUDGET
+    assert dropped == ("reasoning_content",)
+
+
+@pytest.mark.parametrize("asked", [{"type": "adaptive"}, {"type": "disabled"}, None, "enabled", {"type": 5}])
+def test_only_a_budget_wants_thought_in_front(asked: Any) -> None:
+    found, dropped = thinks_on(USER, said(thinking(GEMINI), USE), RESULTS, thinking=asked)
+    assert (found["thinking"], dropped) == (asked, ("reasoning_content",))
+
+
+def test_a_tool_use_with_its_own_thought_keeps_thinking() -> None:
+    found, dropped = thinks_on(USER, said(thinking(), USE), RESULTS)
+    assert (found["thinking"], dropped) == (WITH_BUDGET, ())
+
+
+def test_thoughts_are_not_cleared_where_none_are_thought() -> None:
+    """The API refuses that edit without thinking."""
+    other = {"type": "clear_tool_uses_20250919"}
+    edits = {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}, other]}
+    found, dropped = thinks_on(USER, said(thinking(GEMINI), USE), RESULTS, context_management=edits)
+    assert found["context_management"] == {"edits": [other]}
+    assert dropped == ("reasoning_content", "thinking", "context_management.edits")
+    for odd in ({"edits": [other]}, {"edits": 5}, 5, None, {}):
+        found, dropped = thinks_on(USER, said(thinking(GEMINI), USE), RESULTS, context_management=odd)
+        assert (found["context_management"], dropped) == (odd, ("reasoning_content", "thinking"))
 
 
 # --- chat -------------------------------------------------------------------------------------------------------------
@@ -169,7 +255,7 @@ def test_what_the_gateway_adds_to_messages_does_not_reach_a_strict_vendor() -> N
     blocks = [{"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}]
     answer = {"role": "assistant", "content": "Hello.", "reasoning_content": "Hm.", "thinking_blocks": blocks}
     body = messages(USER, answer, {"role": "assistant", "content": "x", "provider_content": [{"type": "t"}]})
-    found = without_foreign_members(body)
+    found = cut(without_foreign_members, body)
     assert same_but("messages", found, body) == [
         USER,
         {"role": "assistant", "content": "Hello."},
@@ -191,4 +277,5 @@ def test_what_the_gateway_adds_to_messages_does_not_reach_a_strict_vendor() -> N
 )
 def test_what_is_the_vendors_own_stays(message: Json) -> None:
     body = messages(USER, message)
-    assert without_foreign_members(body) is body
+    assert without_foreign_members(body) == (body, ())
+    assert without_foreign_members(body)[0] is body

@@ -458,6 +458,14 @@ def test_a_stream_adds_up_to_the_plain_answer(events):
         assert found == choice["message"]
 
 
+@given(st.lists(st.text(), max_size=3), st.none() | st.builds(Usage, st.integers(0, 9)), st.booleans())
+def test_a_text_alone_is_written_as_any_answer(texts, usage, starts):
+    events = [START] * starts + [TextDelta(text) for text in texts]
+    events += [STOP] if usage is None else [UsageReport(usage), STOP]
+    # a thought that says nothing leaves no trace but the longer way
+    assert encoder().body(events) == encoder().body([ReasoningDelta(), *events])
+
+
 @given(ANSWERS)
 def test_the_official_client_puts_a_stream_together(events):
     state = ChatCompletionStreamState()

@@ -83,7 +83,8 @@ async def test_an_upload_that_is_cut_leaves_nothing(contents: FileContents, fold
 
     task = asyncio.create_task(upload())
     await begun.wait()
-    assert os.listdir(folder) == ["file-1.part"]
+    (part,) = os.listdir(folder)
+    assert part.endswith(".part")
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert os.listdir(folder) == []
@@ -139,13 +140,24 @@ async def test_a_place_where_nothing_can_be_kept_is_told(tmp_path: Path) -> None
         await write(FileContents(tmp_path / "a-file" / "files", max_bytes=10), "file-1", b"a")
 
 
-async def test_two_uploads_do_not_share_a_name(contents: FileContents) -> None:
+async def test_of_two_who_write_the_same_each_is_whole(contents: FileContents, folder: Path) -> None:
     async with contents.create("file-1") as first:
-        with pytest.raises(StorageUnavailable):
-            await write(contents, "file-1", b"second")
         await first.write(b"first")
+        await write(contents, "file-1", b"second")
+        assert await collect(contents.read("file-1")) == [b"second"]
         await first.commit()
     assert await collect(contents.read("file-1")) == [b"first"]
+    assert os.listdir(folder) == ["file-1"]
+
+
+async def test_a_content_may_have_a_bound_of_its_own(contents: FileContents, folder: Path) -> None:
+    with pytest.raises(TooLarge):
+        async with contents.create("file-1", 3) as writer:
+            await writer.write(b"four")
+    async with contents.create("file-1", 10**9) as writer:
+        await writer.write(b"x" * 2_000_000)
+        await writer.commit()
+    assert await contents.size("file-1") == 2_000_000
 
 
 async def test_what_a_dead_process_left_is_swept_away(contents: FileContents, folder: Path) -> None:

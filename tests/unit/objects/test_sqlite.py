@@ -75,6 +75,11 @@ async def test_what_was_put_is_found_by_its_owner_only(store: SqliteStore) -> No
     assert await store.get("resp_2", "a") is None
 
 
+def _without_version(stored: StoredObject) -> dict[str, object]:
+    """It may have been written in the meantime."""
+    return {**_fields(stored), "version": None}
+
+
 def _fields(stored: StoredObject) -> dict[str, object]:
     return {name: getattr(stored, name) for name in stored.__struct_fields__}
 
@@ -117,7 +122,7 @@ async def test_not_even_an_id_that_waits_is_taken_over(store: SqliteStore, chang
     store.put_soon(response())
     with pytest.raises(Internal):
         store.put_soon(response(body=b"", **changes))
-    assert await store.get("resp_1", "a") == response()
+    assert _without_version(await store.get("resp_1", "a")) == _without_version(response())
     await store._pending.flush()
     assert (await store.get("resp_1", "a")).body == b'{"id":1}'
 
@@ -443,7 +448,7 @@ async def test_the_words_of_a_deleted_object_are_gone_at_once(store: SqliteStore
 async def test_what_is_written_soon_is_read_at_once_by_its_owner(store: SqliteStore) -> None:
     store.put_soon(response())
     assert await store.get("resp_1", "b") is None
-    assert await store.get("resp_1", "a") == response()
+    assert _without_version(await store.get("resp_1", "a")) == _without_version(response())
     assert await ids(store) == ["resp_1"]
 
 
@@ -600,7 +605,7 @@ async def test_an_old_file_is_brought_up_to_date(
 
 
 async def test_the_items_of_an_old_file_are_counted(
-    open_store: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    open_store: Open, clock: Clock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     path = tmp_path / "old.db"
     with contextlib.closing(sqlite3.connect(path)) as db:
@@ -614,6 +619,7 @@ async def test_the_items_of_an_old_file_are_counted(
     assert await store.item_bytes("c", "a") == 3
     monkeypatch.setattr(module, "MAX_STORED_ITEMS", 2)
     assert await store.append_items("c", "a", [StoredItem("i2", b"4")], max_bytes=4)
+    clock.now = GRAVE_S
     await store.expire()
     with contextlib.closing(sqlite3.connect(path)) as db:
         assert [row[0] for row in db.execute("SELECT id FROM items ORDER BY seq")] == ["i1", "i2"]

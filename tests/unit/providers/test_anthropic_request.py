@@ -29,7 +29,7 @@ from gateway.core.types import (
     ToolResult,
     raw_json,
 )
-from providers.claude.request import NATIVE_FIELDS, RULES, to_wire
+from providers.claude.request import NATIVE_FIELDS, RULES, draft_request, encode_draft, to_wire
 from providers.contract import ProviderRequest
 
 SONNET_45 = "claude-sonnet-4-5"  # thinks by budget
@@ -621,6 +621,42 @@ def test_a_client_s_own_thinking_goes_up_as_it_is() -> None:
     assert request.dropped == ("reasoning.max_tokens", "temperature")
 
 
+ENABLED = {"type": "enabled"}
+
+
+@pytest.mark.parametrize(
+    ("model", "members", "expected", "dropped"),
+    [
+        (SONNET_45, {}, by_budget(8192), ()),
+        (SONNET_45, {"max_tokens": 9000}, by_budget(4500), ()),
+        (SONNET_45, {"reasoning_effort": "low"}, by_budget(4096), ()),
+        (SONNET_45, {"reasoning_budget": 2000}, by_budget(2000), ()),
+        (SONNET_45, {"reasoning_effort": "none"}, by_budget(8192), EFFORT),
+        (SONNET_45, {"reasoning_budget": 0}, by_budget(8192), ("reasoning.max_tokens",)),
+        (SONNET_45, {"max_tokens": 1000}, (None, None), ("thinking",)),
+        (HAIKU_35, {}, (None, None), ("thinking",)),
+        (OPUS_47, {}, (SHOWN, "medium"), ()),
+        (OPUS_5, {}, (SHOWN, "medium"), ()),
+    ],
+)
+def test_thinking_without_a_budget_is_a_wish_for_medium_effort(
+    model: str, members: Json, expected: tuple[Any, Any], dropped: tuple[str, ...]
+) -> None:
+    for own in (ENABLED, {**ENABLED, "budget_tokens": None}):
+        request = translate(model=model, extra={"thinking": own}, **members)
+        assert (thinking(request), request.dropped) == (expected, dropped)
+
+
+def test_what_stands_beside_thinking_without_a_budget_is_kept_or_named() -> None:
+    own = {**ENABLED, "display": "omitted", "clear_thinking": False}
+    request = translate(extra={"thinking": own})
+    assert thinking(request)[0] == {**by_budget(8192)[0], "display": "omitted"}
+    assert request.dropped == ("thinking.clear_thinking",)
+    forced = translate(extra={"thinking": own}, tools=[TOOL], tool_choice=ToolChoice("required"))
+    assert thinking(forced) == (None, None)
+    assert forced.dropped == ("thinking", "thinking.clear_thinking", "thinking.display")
+
+
 def test_an_effort_beside_a_client_s_own_thinking_is_an_effort_where_there_are_efforts() -> None:
     own = {"thinking": {"type": "adaptive"}}
     assert thinking(translate(model=OPUS_47, extra=own, reasoning_effort="max")) == (ADAPTIVE, "max")
@@ -908,6 +944,41 @@ def test_any_chat_is_translated_or_refused(
     check_turns(body["messages"])
     if body.get("thinking", {}).get("type") == "enabled":
         assert 1024 <= body["thinking"]["budget_tokens"] < body["max_tokens"]
+
+
+def outcome(write: Any, *given: Any) -> Any:
+    try:
+        return write(*given)
+    except BadRequest as refused:
+        return type(refused), refused.message, refused.param
+
+
+@given(
+    st.lists(st.builds(Message, st.sampled_from(list(Role)), st.lists(parts, min_size=1, max_size=2)), max_size=5),
+    models,
+    st.none() | st.floats(0, 2) | st.sampled_from([1.0, 0.7]),
+    st.none() | st.integers(1, 10_000),
+    st.booleans(),
+)
+def test_a_conversation_without_options_is_written_as_any_request(
+    chat: list[Message], model: str, temperature: float | None, bound: int | None, stream: bool
+) -> None:
+    request = ChatRequest(model="any", messages=chat, temperature=temperature, max_tokens=bound, stream=stream)
+    step_by_step = outcome(lambda: encode_draft(draft_request(request, model, "anthropic")))
+    assert outcome(to_wire, request, model) == step_by_step
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        *({"tools": [TOOL]}, {"tool_choice": ToolChoice("none")}, {"parallel_tool_calls": False}, {"top_p": 0.5}),
+        *({"stop": ["x"]}, {"reasoning_effort": "high"}, {"reasoning_budget": 2000}, {"user": "u"}),
+        *({"response_format": ResponseFormat("json_object")}, {"extra": {"seed": Raw(b"1")}}, {"hosted_tools": []}),
+    ],
+)
+def test_no_option_is_lost_because_most_requests_have_none(option: dict[str, Any]) -> None:
+    request = ChatRequest(model="any", messages=[user("Hi")], **option)
+    assert to_wire(request, SONNET_45) == encode_draft(draft_request(request, SONNET_45, "anthropic"))
 
 
 def check_turns(turns: list[Json]) -> None:

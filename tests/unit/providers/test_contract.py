@@ -44,6 +44,40 @@ def test_a_field_nobody_knows_is_dropped_and_named() -> None:
     assert apply_rules(RULES, extra(brand_new=None, seed=1, other=[1]), "X") == ["brand_new", "seed", "other"]
 
 
+OPTIONS = {
+    rule.field: rule
+    for rule in (
+        Rule("reasoning", drop=True, harmless=(b"null", b"{}")),
+        Rule("reasoning.summary", drop=True, harmless=(b"null", b'"auto"')),
+        Rule("reasoning.mode", because="it has none"),
+        Rule("metadata", drop=True),
+    )
+}
+
+
+@pytest.mark.parametrize(
+    ("fields", "names"),
+    [
+        ({"reasoning": {"summary": "auto", "context": "all_turns"}}, ["reasoning.context"]),
+        ({"reasoning": {"summary": "detailed", "context": 1}}, ["reasoning.summary", "reasoning.context"]),
+        ({"reasoning": {"summary": "auto"}}, []),
+        ({"thinking": {"display": "omitted"}, "text": {"x": {"y": 1}}}, ["thinking.display", "text.x"]),
+        # nothing of it was read
+        ({"thinking": {"type": "novel", "display": "omitted"}}, ["thinking"]),
+        ({"thinking": {}, "text": 5, "output_config": "a"}, ["thinking", "text", "output_config"]),
+        # what a client keeps there is its own
+        ({"metadata": {"topic": "a"}, "other": {"a": 1}}, ["metadata", "other"]),
+    ],
+)
+def test_options_are_named_by_their_path(fields: dict[str, object], names: list[str]) -> None:
+    assert apply_rules(OPTIONS, extra(**fields), "X") == names
+
+
+def test_an_option_may_be_refused() -> None:
+    with pytest.raises(UnsupportedParameter, match=r"'reasoning\.mode': it has none"):
+        apply_rules(OPTIONS, extra(reasoning={"context": 1, "mode": "x"}), "X")
+
+
 @pytest.mark.parametrize("value", [2, "1", True, 1.5, [1], {}])
 def test_a_field_whose_loss_changes_the_answer_is_refused_by_name(value: object) -> None:
     with pytest.raises(UnsupportedParameter) as refused:

@@ -769,6 +769,19 @@ json_values = st.recursive(
 )
 
 
+COUNTS = st.integers(0, 10**16) | st.floats(0, 9) | st.sampled_from([None, True, 5.0, -1])
+DETAILS = st.dictionaries(st.sampled_from(["cached_tokens", "reasoning_tokens", "audio_tokens", "new"]), COUNTS)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["prompt_tokens", "completion_tokens", "output_tokens", "cached_tokens"]), COUNTS),
+    st.dictionaries(st.sampled_from(["prompt_tokens_details", "output_tokens_details"]), st.none() | DETAILS),
+)
+def test_one_count_that_is_none_changes_no_other(counts: dict[str, Any], details: dict[str, Any]) -> None:
+    reported = counts | details
+    assert read_usage(reported) == read_usage(reported | {"total_tokens": "many"})
+
+
 @given(
     st.dictionaries(st.text(max_size=5), json_values, max_size=3) | json_values.filter(lambda v: isinstance(v, dict))
 )

@@ -33,7 +33,10 @@ Json = dict[str, Any]
 OPENAI = ChatOptions(title="OpenAI")
 OBJECT = ChatOptions(title="OpenRouter", has_reasoning_object=True, has_openai_models=False, takes_unknown=True)
 MODEL = "somebodys-model"
-SCHEMA = raw_json({"type": "object", "properties": {"a": {"type": "integer"}}})
+SCHEMA = raw_json(
+    {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": False}
+)
+OPEN = raw_json({"type": "object", "properties": {"a": {"type": "integer"}}})
 LOOK = Tool("look", "Looks.", SCHEMA, strict=True)
 
 
@@ -103,6 +106,14 @@ def test_tools_are_functions() -> None:
         ],
         "parallel_tool_calls": False,
     }
+
+
+@pytest.mark.parametrize("options", [OPENAI, OBJECT, COMPATIBLE])
+def test_a_tool_is_strict_only_where_its_schema_can_be(options: ChatOptions) -> None:
+    tools = [LOOK, Tool("open", parameters=OPEN, strict=True), Tool("lax", parameters=OPEN, strict=False), Tool("none")]
+    told, dropped = send(chat(tools=tools), options=options)
+    assert [tool["function"].get("strict") for tool in told["tools"]] == [True, False, False, None]
+    assert dropped == ("tools.strict",)
 
 
 def test_without_tools_nothing_is_chosen_or_called_in_parallel() -> None:
@@ -245,8 +256,38 @@ def test_a_vendor_may_want_an_object(members: Json, reasoning: Json, dropped: tu
     assert (sent["reasoning"], told) == (reasoning, dropped)
 
 
+@pytest.mark.parametrize(
+    ("model", "asked", "sent", "dropped"),
+    [
+        ("gpt-5.6-terra", {}, "none", ("reasoning_effort",)),
+        ("gpt-5.6", {"reasoning_effort": "low"}, "none", ("reasoning_effort",)),
+        ("gpt-6-sol", {"reasoning_budget": 2000}, "none", ("reasoning.max_tokens", "reasoning_effort")),
+        ("gpt-5.6", {"reasoning_effort": "none"}, "none", ()),
+        ("gpt-5.5", {"reasoning_effort": "high"}, "none", ("reasoning_effort",)),
+        ("gpt-5.4-mini", {"reasoning_effort": "high"}, "none", ("reasoning_effort",)),
+        ("gpt-5.4", {}, None, ()),
+        ("gpt-5.1", {"reasoning_effort": "high"}, "high", ()),
+        ("gpt-5-nano", {"reasoning_effort": "high"}, "high", ()),
+        ("gpt-4o", {}, None, ()),
+        (MODEL, {"reasoning_effort": "high"}, "high", ()),
+    ],
+)
+def test_newer_models_do_not_reason_beside_tools(
+    model: str, asked: Json, sent: str | None, dropped: tuple[str, ...]
+) -> None:
+    told, named = send(chat(tools=[LOOK], stop=["END"], **asked), model)
+    assert (told.get("reasoning_effort"), named, told["stop"]) == (sent, dropped, ["END"])
+    assert body("gpt-5.6", reasoning_effort="low") == {"reasoning_effort": "low"}
+    assert "reasoning_effort" not in send(chat(tools=[LOOK]), "gpt-5.6", COMPATIBLE)[0]
+
+
+def test_a_temperature_is_taken_where_tools_end_the_reasoning() -> None:
+    told, dropped = send(chat(tools=[LOOK], stop=["END"], temperature=0.2), "gpt-5.6")
+    assert (told["temperature"], dropped) == (0.2, ("reasoning_effort",))
+
+
 def test_what_else_was_said_of_reasoning_is_dropped_by_name() -> None:
-    assert send(chat(extra=extra(reasoning={"summary": "auto"})))[1] == ("reasoning",)
+    assert send(chat(extra=extra(reasoning={"summary": "auto"})))[1] == ("reasoning.summary",)
     with pytest.raises(BadRequest):
         send(chat(extra=extra(reasoning=5)), options=OBJECT)
 
@@ -260,6 +301,13 @@ def test_formats_are_written() -> None:
     wanted = ResponseFormat("json_schema", "answer", "An answer", SCHEMA, strict=True)
     schema = {"name": "answer", "description": "An answer", "schema": json.loads(bytes(SCHEMA)), "strict": True}
     assert body(response_format=wanted) == {"response_format": {"type": "json_schema", "json_schema": schema}}
+
+
+def test_a_format_is_strict_only_where_its_schema_can_be() -> None:
+    told, dropped = send(chat(response_format=ResponseFormat("json_schema", schema=OPEN, strict=True)))
+    assert (told["response_format"]["json_schema"]["strict"], dropped) == (False, ("response_format.strict",))
+    told, dropped = send(chat(response_format=ResponseFormat("json_schema", schema=OPEN)))
+    assert ("strict" in told["response_format"]["json_schema"], dropped) == (False, ())
 
 
 def test_a_schema_without_a_name_gets_one() -> None:

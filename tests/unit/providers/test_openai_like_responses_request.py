@@ -30,7 +30,7 @@ from providers.openai_like.responses_request import to_wire
 
 OWN = DialectName.OPENAI_RESPONSES
 OTHER = DialectName.ANTHROPIC_MESSAGES
-SCHEMA = raw_json({"type": "object", "properties": {}})
+SCHEMA = raw_json({"type": "object", "properties": {}, "additionalProperties": False})
 
 
 def turn(role: Role, *parts: Part | str, **members: Any) -> Message:
@@ -329,7 +329,7 @@ def test_the_form_of_the_answer() -> None:
             "type": "json_schema",
             "name": "person",
             "description": "A person",
-            "schema": {"type": "object", "properties": {}},
+            "schema": {"type": "object", "properties": {}, "additionalProperties": False},
             "strict": True,
         },
         "verbosity": "low",
@@ -338,6 +338,12 @@ def test_the_form_of_the_answer() -> None:
     assert (bare["name"], bare["strict"]) == ("answer", False)
     assert written(response_format=ResponseFormat("json_object"))[0]["text"] == {"format": {"type": "json_object"}}
     assert "text" not in written(response_format=ResponseFormat("text"))[0]
+
+
+def test_a_format_is_strict_only_where_its_schema_can_be() -> None:
+    wanted = ResponseFormat("json_schema", schema=raw_json({"type": "object", "properties": {}}), strict=True)
+    body, dropped = written(response_format=wanted)
+    assert (body["text"]["format"]["strict"], dropped) == (False, ("response_format.strict",))
 
 
 def test_fields_of_the_same_meaning_go_up() -> None:

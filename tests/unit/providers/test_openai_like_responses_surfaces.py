@@ -30,7 +30,14 @@ from gateway.core.types import (
 from providers import load
 from providers.contract import Summary
 from providers.openai_like.media import OPENAI_MEDIA, forwarded_surfaces
-from providers.openai_like.openai_families import EFFORTS, find_family, fit_effort, speaks_chat, speaks_responses
+from providers.openai_like.openai_families import (
+    EFFORTS,
+    find_family,
+    fit_effort,
+    speaks_chat,
+    speaks_responses,
+    takes_tools_in_chat,
+)
 from providers.openai_like.responses import counting_surface, prefers_responses, responses_surface
 
 OWN = DialectName.OPENAI_RESPONSES
@@ -115,6 +122,35 @@ def test_responses_serve_what_chat_would_lose_unless_they_would_refuse_it(reques
 )
 def test_chat_serves_everything_else(request_: ChatRequest) -> None:
     assert not prefers_responses(request_, "gpt-5")
+
+
+@pytest.mark.parametrize(
+    ("model", "members", "prefers"),
+    [
+        ("gpt-5.6", {}, True),
+        ("gpt-5.6-luna-2026-07-01", {}, True),
+        ("openai/gpt-6-sol", {}, True),
+        ("gpt-5.6", {"reasoning_effort": "none"}, False),
+        ("gpt-5.6", {"reasoning_budget": 0}, False),
+        ("gpt-5.6", {"stop": ["END"]}, False),
+        ("gpt-5.5", {}, True),
+        ("gpt-5.5", {"reasoning_effort": "low"}, True),
+        ("gpt-5.4", {}, False),
+        ("gpt-5.4", {"reasoning_effort": "low"}, True),
+        *((model, {}, False) for model in ("gpt-4o", "gpt-5", "gpt-5-nano", "gpt-5.1", "o4-mini", "my-deployment")),
+    ],
+)
+def test_function_tools_go_where_the_model_takes_them(model: str, members: dict[str, Any], prefers: bool) -> None:
+    assert prefers_responses(chat(tools=[Tool("look")], **members), model) is prefers
+    assert not prefers_responses(chat(), model), "without tools there is no need"
+
+
+def test_whoever_takes_no_tools_while_reasoning_need_not_reason() -> None:
+    families = [find_family(model) for model in (*BOTH, "gpt-4o", "gpt-5.4", "gpt-5.5", "gpt-5.6", "gpt-6")]
+    assert all(takes_tools_in_chat(family, "none") for family in families)
+    refusing = [family for family in families if not takes_tools_in_chat(family, "low")]
+    assert len(refusing) == 4
+    assert all("none" in family.efforts for family in refusing)
 
 
 def test_openai_has_both_and_prefers_responses_only_for_some() -> None:

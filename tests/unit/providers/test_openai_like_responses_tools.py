@@ -42,7 +42,7 @@ def hosted(kind: str, origin: DialectName = OTHER, **members: Any) -> HostedTool
 def test_functions_always_say_whether_they_are_strict() -> None:
     tools = [LOOK, Tool("a", strict=True), Tool("b", parameters=SCHEMA, strict=False)]
     schema = {"type": "object", "properties": {"place": {"type": "string"}}}
-    empty = {"type": "object", "properties": {}}
+    empty = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
     body, dropped = written(tools=tools, parallel_tool_calls=False)
     assert body["tools"] == [
         {"type": "function", "name": "look", "description": "Looks.", "parameters": schema, "strict": False},
@@ -51,6 +51,15 @@ def test_functions_always_say_whether_they_are_strict() -> None:
     ]
     assert body["parallel_tool_calls"] is False
     assert dropped == ()
+
+
+def test_a_tool_is_strict_only_where_its_schema_can_be() -> None:
+    closed = raw_json({"type": "object", "properties": {}, "additionalProperties": False})
+    body, dropped = written(
+        tools=[Tool("a", parameters=closed, strict=True), Tool("b", parameters=SCHEMA, strict=True)]
+    )
+    assert [tool["strict"] for tool in body["tools"]] == [True, False]
+    assert dropped == ("tools.strict",)
 
 
 def test_a_tool_that_takes_free_text_is_a_custom_tool_with_its_calls_and_results() -> None:
