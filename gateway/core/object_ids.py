@@ -38,8 +38,11 @@ _MARK = b".slu"
 _SHOWN = re.compile(
     rf"([A-Za-z0-9._:~-]+)\.([a-z][a-z0-9_-]{{0,{MAX_INSTANCE_NAME_CHARS - 1}}})\.slu([A-Za-z0-9_-]{{{_TAG_CHARS}}})"
 )
-# A sealed id inside JSON is a whole string: prose that happens to quote one is not touched.
+# In a request an id stands in a member that names an object. Anywhere else it is text: a tool may answer with one.
 _QUOTED = re.compile(rb'"([A-Za-z0-9._:~-]{4,256}\.slu[A-Za-z0-9_-]{%d})"' % _TAG_CHARS)
+_REFERRING = "|".join((*sorted(ID_MEMBERS), "conversation", "batch_id")).encode()
+_NAMED = re.compile(rb'("(?:%b)"[ \t\r\n]*:[ \t\r\n]*)%b' % (_REFERRING, _QUOTED.pattern))
+_LISTED = re.compile(rb'"file_ids"[ \t\r\n]*:[ \t\r\n]*\[[^][{}]*\]')
 _ODD = re.compile(r"[^A-Za-z0-9._:-]")
 _ESCAPE = re.compile(r"~([0-9A-F]{2})")
 _LABEL = b"sluice: ids of provider objects, 1"
@@ -90,7 +93,7 @@ class IdSealer:
         return (instance, native) if hmac.compare_digest(tag, self._tag(native, instance, owner)) else None
 
     def open_all(self, body: bytes, owner: str, instance: str) -> bytes:
-        """JSON or JSON lines with every sealed id replaced by the native one; all other bytes stay.
+        """JSON or JSON lines with every sealed id in a member for ids replaced by the native one; all other bytes stay.
 
         Raises ``NotFound`` when one is forged, is another owner's, or is of another instance than the one this body
         is going to.
@@ -99,13 +102,13 @@ class IdSealer:
             return body
         known: dict[bytes, bytes] = {}
 
-        def native(match: re.Match[bytes]) -> bytes:
-            shown = match[1]
+        def native(shown: bytes) -> bytes:
             if shown not in known:
                 known[shown] = self._native_json(shown.decode(), owner, instance)
             return known[shown]
 
-        return _QUOTED.sub(native, body)
+        body = _LISTED.sub(lambda listed: _QUOTED.sub(lambda match: native(match[1]), listed[0]), body)
+        return _NAMED.sub(lambda match: match[1] + native(match[2]), body)
 
     def _native_json(self, shown: str, owner: str, instance: str) -> bytes:
         opened = self.open(shown, owner)

@@ -64,6 +64,9 @@ class ObjectStore(Protocol):
 
     async def get(self, object_id: str, owner: str) -> StoredObject | None: ...
 
+    async def is_others(self, object_id: str, owner: str) -> bool:
+        """Is there such an object, of somebody else? Only for what must not be handed on; nobody is told."""
+
     async def delete(self, object_id: str, owner: str) -> bool:
         """Was there such an object? Its items are gone with it."""
 

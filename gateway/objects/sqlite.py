@@ -81,6 +81,12 @@ class SqliteStore:
                 found = await self._find(object_id, owner)
         return found
 
+    async def is_others(self, object_id: str, owner: str) -> bool:
+        pending = self._pending.get(object_id)
+        if pending is not None and pending.owner != owner:
+            return True
+        return bool(await self._read(sql.GET_OTHERS, object_id, owner=owner))
+
     async def _find(self, object_id: str, owner: str) -> StoredObject | None:
         return _first(await self._read(sql.GET, object_id, owner=owner))
 
@@ -169,9 +175,7 @@ class SqliteStore:
         if after:
             rows = await self._read(sql.ITEM_PLACE, object_id, item=after) if _is_text(after) else []
             place = _place(rows)
-        rows = await self._read(
-            sql.LIST_ITEMS[order], object_id, after=place, limit=_page(limit), max_bytes=max_bytes
-        )
+        rows = await self._read(sql.LIST_ITEMS[order], object_id, after=place, limit=_page(limit), max_bytes=max_bytes)
         return ItemPage([StoredItem(*row[:2]) for row in rows], bool(rows) and rows[0][2] > len(rows))
 
     async def item_ids(self, object_id: str, owner: str) -> list[str]:

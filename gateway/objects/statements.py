@@ -96,6 +96,10 @@ GET: Final = """
     WHERE id = :id AND owner = :owner AND (expires_at IS NULL OR expires_at > :now)
 """
 
+GET_OTHERS: Final = """
+    SELECT 1 FROM objects WHERE id = :id AND owner != :owner AND (expires_at IS NULL OR expires_at > :now)
+"""
+
 DELETE: Final = """
     UPDATE objects SET expires_at = :now, body = x'', version = version + 1
     WHERE id = :id AND owner = :owner AND (expires_at IS NULL OR expires_at > :now)

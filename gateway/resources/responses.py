@@ -182,7 +182,7 @@ class StoredResponses:
         size = await self._room_for_chain(earlier, owner, share)
         found = await self._store.get(earlier, owner)
         if found is None or found.kind != "response":
-            if is_native:
+            if is_native and not await self._store.is_others(earlier, owner):
                 return None  # made outside of this gateway, perhaps: the provider knows
             raise PreviousResponseNotFound(
                 "The response in 'previous_response_id' is not known here; it was not stored, or has expired.",
@@ -235,7 +235,7 @@ class StoredResponses:
         while True:
             page = await self._store.list_items(conversation, owner, after=after, limit=_READ_ITEMS)
             if page is None:
-                if target.native is not None:
+                if target.native is not None and not await self._store.is_others(conversation, owner):
                     return None
                 raise NotFound("There is no such conversation for this model's provider.", param="conversation")
             items += (Raw(item.body) for item in page.items)

@@ -163,7 +163,9 @@ def test_what_is_put_together_is_no_more_than_one_request_may_be(
 
 
 @pytest.mark.parametrize("place", [0, 1])
-def test_only_so_many_items_are_put_in_front(gateway: Gateway, monkeypatch: pytest.MonkeyPatch, place: int) -> None:
+def test_only_so_many_items_are_put_in_front(
+    gateway: Gateway, budget: ByteBudget, monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
     many = [{"role": "user", "content": "x"} for _ in range(20)]
     first = respond(gateway, SIM, many)
     name = ok(ask(gateway, "POST", "/v1/conversations", {"items": many}))["id"]

@@ -77,7 +77,8 @@ def test_what_cannot_be_an_id_is_the_providers_fault(native: str) -> None:
 def test_the_longest_names_fit() -> None:
     shown = SEALER.seal("x" * MAX_NATIVE_ID_CHARS, "i" * MAX_INSTANCE_NAME_CHARS, "a")
     assert SEALER.open(shown, "a") == ("i" * MAX_INSTANCE_NAME_CHARS, "x" * MAX_NATIVE_ID_CHARS)
-    assert SEALER.open_all(b'"%b"' % shown.encode(), "a", "i" * MAX_INSTANCE_NAME_CHARS) == b'"' + b"x" * 160 + b'"'
+    opened = SEALER.open_all(b'{"id":"%b"}' % shown.encode(), "a", "i" * MAX_INSTANCE_NAME_CHARS)
+    assert opened == b'{"id":"' + b"x" * 160 + b'"}'
 
 
 def test_the_secret_follows_the_master_key() -> None:
@@ -92,9 +93,23 @@ def test_the_secret_follows_the_master_key() -> None:
 
 def test_every_sealed_id_of_a_body_is_opened_and_nothing_else_changes() -> None:
     a, b = SEALER.seal("file-a", "east", "o"), SEALER.seal("files/b", "east", "o")
-    body = f'{{ "x":"{a}","l":[ "{b}","{a}" ],"t":"see {a}", "n": 1.50,"slu":".slurp"}}\n{{"y":"{a}"}}\n'
-    opened = f'{{ "x":"file-a","l":[ "files/b","file-a" ],"t":"see {a}", "n": 1.50,"slu":".slurp"}}\n{{"y":"file-a"}}\n'
+    body = (
+        f'{{ "file_id":"{a}","file_ids":[ "{b}","{a}" ],"t":"see {a}", "n": 1.50,"slu":".slurp"}}\n{{"id" : "{a}"}}\n'
+    )
+    opened = (
+        f'{{ "file_id":"file-a","file_ids":[ "files/b","file-a" ],"t":"see {a}", "n": 1.50,"slu":".slurp"}}\n'
+        '{"id" : "file-a"}\n'
+    )
     assert SEALER.open_all(body.encode(), "o", "east") == opened.encode()
+
+
+def test_an_id_that_is_text_stays() -> None:
+    a = SEALER.seal("file-a", "east", "o")
+    body = json.dumps(
+        {"content": a, "output": [a], "text": json.dumps({"file_id": a}), "file_ids": {"x": [a]}}
+    ).encode()
+    assert SEALER.open_all(body, "o", "east") == body
+    assert SEALER.open_all(body, "o", "west") == body
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"a":"b.slu"}', b'"a.b.slu' + b"x" * 19 + b'"', b'".slu' * 1000])
@@ -114,7 +129,10 @@ def test_a_forged_id_does_not_exist() -> None:
         SEALER.open_all(b'{"file_id":"file-b.east.slu%b"}' % (b"A" * 20), "o", "east")
 
 
-@given(st.binary(max_size=200), st.lists(st.sampled_from([b'"', b".slu", b"a.b.slu" + b"A" * 20, b"."]), max_size=8))
+@given(
+    st.binary(max_size=200),
+    st.lists(st.sampled_from([b'"', b'"id":', b".slu", b"a.b.slu" + b"A" * 20, b"."]), max_size=8),
+)
 def test_any_body_is_opened_or_refused(junk: bytes, parts: list[bytes]) -> None:
     body = junk[:50] + b"".join(parts) + junk[50:]
     try:

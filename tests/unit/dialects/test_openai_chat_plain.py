@@ -96,7 +96,11 @@ def test_common_requests_take_one_step(members: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "members",
-    [{"tools": []}, {"seed": 1}, {"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}]}]}],
+    [
+        *({"tools": []}, {"seed": 1}, {"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}]}]}),
+        # nothing was said, so there is no part
+        {"messages": [*PLAIN["messages"], {"role": "assistant", "content": ""}]},
+    ],
 )
 def test_others_are_read_field_by_field(members: dict[str, Any]) -> None:
     body = json.dumps(PLAIN | members).encode()

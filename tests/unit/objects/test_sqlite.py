@@ -75,6 +75,16 @@ async def test_what_was_put_is_found_by_its_owner_only(store: SqliteStore) -> No
     assert await store.get("resp_2", "a") is None
 
 
+async def test_what_is_somebody_elses_is_known_to_be_so(store: SqliteStore) -> None:
+    store.put_soon(response())
+    assert await store.is_others("resp_1", "b")
+    await store.put(response())
+    assert await store.is_others("resp_1", "b")
+    assert not await store.is_others("resp_1", "a")
+    assert not await store.is_others("resp_2", "b")
+    assert not await store.is_others("../x", "b")
+
+
 def _without_version(stored: StoredObject) -> dict[str, object]:
     """It may have been written in the meantime."""
     return {**_fields(stored), "version": None}
