@@ -41,7 +41,7 @@ _LONG_NUMBER = re.compile(rb"[0-9.eE+-]{%d}" % (MAX_JSON_NUMBER_CHARS + 1))
 # fewer bytes cannot hold as much
 _COUNTED_FROM_BYTES = min(MAX_JSON_CONTAINERS, MAX_JSON_MEMBERS)
 # From this size on one more decoding costs less than searching for the names of members.
-_MEASURED_FROM_BYTES = 4 * KIB
+_LONG_BODY_BYTES = 4 * KIB
 _WHITE_SPACE = b" \t\r\n"
 _MODEL_VALUE = re.compile(rb'"model"[ \t\r\n]*:[ \t\r\n]*("[^"\\]*")')
 
@@ -73,12 +73,17 @@ def guarded(body: bytes, read: Callable[[bytes], T]) -> T:
         raise BadRequest(f"The request body has a wrong type: {error}") from None
     except (msgspec.DecodeError, UnicodeError) as error:
         raise BadRequest(f"The request body is not valid JSON: {error}") from None
-    if _may_be_deep(body):
+    # a search that stops costs less than two counts once a body is long, and more before
+    is_long = len(body) >= _LONG_BODY_BYTES
+    if _has_many_brackets(body) if is_long else body.count(b"[") + body.count(b"{") > MAX_JSON_DEPTH:
         _check_depth(body)
     if _SAMPLED_NUMBER_HINT in body[::_SAMPLED].translate(_NUMBER_CHARS):
         _check_numbers(body)
-    if _may_repeat_members(body):
-        _check_duplicates(body)
+    if not (is_long and _is_measured_whole(body)):
+        # ``"stream`` counts ``stream`` and ``stream_options`` alike
+        has_escapes = b"\\u00" in body and _count_escaped_letters(body) > 0
+        if has_escapes or body.count(b'"model"') > 1 or body.count(b'"stream') > 1:
+            _check_duplicates(body)
     return value
 
 
@@ -123,7 +128,7 @@ def _outside_quotes(text: bytes) -> bytes:
     return b"".join(text.split(b'"')[::2])
 
 
-def _may_be_deep(body: bytes) -> bool:
+def _has_many_brackets(body: bytes) -> bool:
     """Are there more opening brackets, inside strings too, than levels are allowed? No more of them are looked for."""
     left = MAX_JSON_DEPTH
     for bracket in (b"[", b"{"):
@@ -152,14 +157,6 @@ def _check_depth(body: bytes) -> None:
 def _check_numbers(body: bytes) -> None:
     if _LONG_NUMBER_HINT in body.translate(_NUMBER_CHARS) and _LONG_NUMBER.search(_without_strings(body)):
         raise BadRequest(f"The request body has a number of more than {MAX_JSON_NUMBER_CHARS} characters.")
-
-
-def _may_repeat_members(body: bytes) -> bool:
-    if len(body) >= _MEASURED_FROM_BYTES and _is_measured_whole(body):
-        return False
-    has_escapes = b"\\u00" in body and _count_escaped_letters(body) > 0
-    # ``"stream`` counts ``stream`` and ``stream_options`` alike
-    return has_escapes or body.count(b'"model"') > 1 or body.count(b'"stream') > 1
 
 
 def _is_measured_whole(body: bytes) -> bool:

@@ -208,14 +208,16 @@ def test_depth_agrees_with_counting_it_on_the_decoded_value(value: object, extra
         assert accepts(body)
 
 
+@pytest.mark.parametrize("text", [b"", b"x" * 5000])
 @pytest.mark.parametrize("lists", [0, 1, 32, 63])
-def test_few_brackets_are_counted_of_both_kinds(lists: int) -> None:
+def test_few_brackets_are_counted_of_both_kinds(lists: int, text: bytes) -> None:
+    def nested_in(lists: int, objects: int) -> bytes:
+        opening, closing = b"[" * lists + b'{"a":' * objects, b"}" * objects + b"]" * lists
+        return b'{"model":"m","a":%b"%b"%b}' % (opening, text, closing)
+
     # one object is the body
-    inside = MAX_JSON_DEPTH - 1 - lists
-    assert accepts(b'{"model":"m","a":%b1%b}' % (b"[" * lists + b'{"a":' * inside, b"}" * inside + b"]" * lists))
-    lists += 1
-    deeper = b'{"model":"m","a":%b1%b}' % (b"[" * lists + b'{"a":' * inside, b"}" * inside + b"]" * lists)
-    assert "nested deeper" in refusal(deeper).message
+    assert accepts(nested_in(lists, MAX_JSON_DEPTH - 1 - lists))
+    assert "nested deeper" in refusal(nested_in(lists + 1, MAX_JSON_DEPTH - 1 - lists)).message
 
 
 # --- numbers --------------------------------------------------------------------------------------------------------
