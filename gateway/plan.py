@@ -79,7 +79,7 @@ class Plan(Struct):
 
     def lost_fields(self) -> tuple[str, ...]:
         """Names of what the provider answered, so far, and the client's dialect has no place for."""
-        return shown_fields(self.encoder.dropped) if self.encoder is not None else ()
+        return shown_fields(self.encoder.dropped) if self.encoder is not None and self.encoder.dropped else ()
 
     def read_plain(self, body: bytes) -> tuple[bytes, Summary]:
         """The whole answer ``body`` of the provider as the client reads it. Raises ``UpstreamError``."""
@@ -170,6 +170,8 @@ def _translated(
 
 def _forwarded(door: Door, headers: HeaderMap) -> bytes:
     """The client's headers that go up, and the provider's own values for those the client has not sent."""
+    if not any(map(headers.__contains__, door.surface.forwarded_headers)):
+        return door.default_head
     lines = []
     for name in door.surface.forwarded_headers:
         given = ", ".join(headers.getall(name, ())) if name in headers else ""
@@ -195,11 +197,16 @@ def _forwarded_by_prefix(surface: Surface, headers: HeaderMap) -> bytes:
 
 
 def _summarise(events: list[Event], instance: ProviderInstance) -> Summary:
+    # asked of structs, ``type`` is five times as fast as ``isinstance``
     last = events[-1]
-    if isinstance(last, Fault):
+    if type(last) is Fault:
         raise fault_error(last, instance)
-    usage = next((event.usage for event in reversed(events) if isinstance(event, UsageReport)), None)
-    return Summary(usage, last.reason.value if isinstance(last, Finish) else None)
+    usage = None
+    for event in reversed(events):
+        if type(event) is UsageReport:
+            usage = event.usage
+            break
+    return Summary(usage, str(last.reason) if type(last) is Finish else None)
 
 
 def fault_error(fault: Fault, instance: ProviderInstance) -> UpstreamError:

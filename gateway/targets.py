@@ -128,7 +128,7 @@ class ProviderInstance(Struct, kw_only=True, eq=False):
 class Door:
     """One surface of one instance, ready to be asked for one model: the request heads, with credentials in them."""
 
-    __slots__ = ("_heads", "_stream_heads", "_turn", "default_headers", "surface")
+    __slots__ = ("_heads", "_stream_heads", "_turn", "default_head", "default_headers", "surface")
 
     def __init__(self, instance: ProviderInstance, surface: Surface, model: str) -> None:
         self.surface = surface
@@ -139,6 +139,8 @@ class Door:
             self._stream_heads = _heads(instance, surface, surface.stream_path, model)
         forwarded = surface.forwarded_headers
         self.default_headers = {n: value for n, value in instance.static_headers().items() if n in forwarded}
+        # sent as they are where the client has none of its own
+        self.default_head = "".join(f"{n}: {value}\r\n" for n, value in self.default_headers.items()).encode("ascii")
 
     def head(self, is_stream: bool, is_bound: bool) -> bytes:
         """``is_bound``: with the first of several keys, not with the next in turn."""

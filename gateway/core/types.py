@@ -73,16 +73,16 @@ class Provenance(enum.StrEnum):
 # --- a request ----------------------------------------------------------------------------------------------------
 
 
-class Text(Struct, tag="text", omit_defaults=True):
+class Text(Struct, gc=False, tag="text", omit_defaults=True):
     text: str
     extra: Extra = {}
 
 
-class Refusal(Struct, tag="refusal", omit_defaults=True):
+class Refusal(Struct, gc=False, tag="refusal", omit_defaults=True):
     text: str
 
 
-class Image(Struct, tag="image", omit_defaults=True):
+class Image(Struct, gc=False, tag="image", omit_defaults=True):
     """A picture by ``url``, by ``file_id``, or as base64 ``data`` of ``media_type``; exactly one is set."""
 
     url: str | None = None
@@ -93,7 +93,7 @@ class Image(Struct, tag="image", omit_defaults=True):
     extra: Extra = {}
 
 
-class File(Struct, tag="file", omit_defaults=True):
+class File(Struct, gc=False, tag="file", omit_defaults=True):
     """A document by ``url``, by ``file_id``, or as base64 ``data`` of ``media_type``; exactly one is set."""
 
     url: str | None = None
@@ -104,7 +104,7 @@ class File(Struct, tag="file", omit_defaults=True):
     extra: Extra = {}
 
 
-class Audio(Struct, tag="audio", omit_defaults=True):
+class Audio(Struct, gc=False, tag="audio", omit_defaults=True):
     """Base64 ``data`` in ``format`` (``wav``, ``mp3``)."""
 
     data: str
@@ -112,7 +112,7 @@ class Audio(Struct, tag="audio", omit_defaults=True):
     extra: Extra = {}
 
 
-class Reasoning(Struct, tag="reasoning", omit_defaults=True):
+class Reasoning(Struct, gc=False, tag="reasoning", omit_defaults=True):
     """One block of thought. ``signature`` proves it to the provider that wrote it; ``redacted`` is the opaque form
     of a block whose text is withheld. Both must go back byte for byte, and only to an API that speaks ``origin``:
 
@@ -130,7 +130,7 @@ class Reasoning(Struct, tag="reasoning", omit_defaults=True):
     id: str | None = None
 
 
-class ToolCall(Struct, tag="tool_call", omit_defaults=True):
+class ToolCall(Struct, gc=False, tag="tool_call", omit_defaults=True):
     """The model asks for a tool. ``arguments`` is JSON text exactly as the model wrote it, valid or not."""
 
     id: str
@@ -139,14 +139,14 @@ class ToolCall(Struct, tag="tool_call", omit_defaults=True):
     extra: Extra = {}
 
 
-class ToolResult(Struct, tag="tool_result", omit_defaults=True):
+class ToolResult(Struct, gc=False, tag="tool_result", omit_defaults=True):
     call_id: str
     parts: list["Text | Image | File"]
     is_error: bool = False
     extra: Extra = {}
 
 
-class Opaque(Struct, tag="opaque", omit_defaults=True):
+class Opaque(Struct, gc=False, tag="opaque", omit_defaults=True):
     """Content that only an API of the language ``origin`` understands: the work of a provider-side tool, or a kind of
     part that did not exist when this was written. ``value`` is the part as the client sent it, ``kind`` its type."""
 
@@ -166,7 +166,7 @@ class Role(enum.StrEnum):
     TOOL = "tool"
 
 
-class Message(Struct, omit_defaults=True):
+class Message(Struct, gc=False, omit_defaults=True):
     """One turn. A ``tool`` turn holds exactly one ``ToolResult``; order of parts is the order on the wire."""
 
     role: Role
@@ -175,7 +175,7 @@ class Message(Struct, omit_defaults=True):
     extra: Extra = {}
 
 
-class Tool(Struct, omit_defaults=True):
+class Tool(Struct, gc=False, omit_defaults=True):
     """A function the model may call; ``parameters`` is its JSON Schema, untouched.
 
     A tool that takes free text has ``is_freeform``, and as a function one parameter ``input``; its grammar is
@@ -191,7 +191,7 @@ class Tool(Struct, omit_defaults=True):
     extra: Extra = {}
 
 
-class HostedTool(Struct, omit_defaults=True):
+class HostedTool(Struct, gc=False, omit_defaults=True):
     """A tool that the provider runs itself. ``kind`` is ``web_search``, ``web_fetch``, ``code_execution`` or
     ``file_search`` where its meaning is known beyond one vendor, else the vendor's own word. ``value`` is the
     definition as the client wrote it, in the language ``origin``."""
@@ -201,7 +201,7 @@ class HostedTool(Struct, omit_defaults=True):
     origin: DialectName
 
 
-class ToolChoice(Struct, omit_defaults=True):
+class ToolChoice(Struct, gc=False, omit_defaults=True):
     """``mode`` is ``auto``, ``none``, ``required`` or ``tool`` (then ``name`` says which). ``allowed`` narrows the
     offered tools to these names."""
 
@@ -210,7 +210,7 @@ class ToolChoice(Struct, omit_defaults=True):
     allowed: tuple[str, ...] | None = None
 
 
-class ResponseFormat(Struct, omit_defaults=True):
+class ResponseFormat(Struct, gc=False, omit_defaults=True):
     """``kind`` is ``text``, ``json_object`` or ``json_schema`` (then ``schema`` is set)."""
 
     kind: str
@@ -220,7 +220,7 @@ class ResponseFormat(Struct, omit_defaults=True):
     strict: bool | None = None
 
 
-class ChatRequest(Struct, kw_only=True, omit_defaults=True):
+class ChatRequest(Struct, gc=False, kw_only=True, omit_defaults=True):
     """A chat in no vendor's words. ``None`` means the client did not say. ``extra`` holds every field that has no
     member here, so that nothing is lost and parameter rules can judge it by its name."""
 
@@ -243,7 +243,7 @@ class ChatRequest(Struct, kw_only=True, omit_defaults=True):
     extra: Extra = {}
 
 
-class EmbeddingRequest(Struct, kw_only=True, omit_defaults=True):
+class EmbeddingRequest(Struct, gc=False, kw_only=True, omit_defaults=True):
     """Texts or lists of tokens to be embedded. ``is_base64``: the client wants each vector as base64 of little-endian
     float32."""
 
@@ -258,7 +258,7 @@ class EmbeddingRequest(Struct, kw_only=True, omit_defaults=True):
 # --- an answer ----------------------------------------------------------------------------------------------------
 
 
-class Usage(Struct, omit_defaults=True):
+class Usage(Struct, gc=False, omit_defaults=True):
     """Tokens by kind. ``input_tokens`` counts the whole prompt, cached parts included; ``output_tokens`` counts
     everything generated, reasoning included. The other members name shares of these two."""
 
@@ -272,7 +272,7 @@ class Usage(Struct, omit_defaults=True):
     provenance: Provenance = Provenance.REPORTED
 
 
-class Start(Struct, tag="start"):
+class Start(Struct, gc=False, tag="start"):
     """The provider accepted and names its answer. At most one, first."""
 
     id: str
@@ -280,17 +280,17 @@ class Start(Struct, tag="start"):
     created: int | None = None
 
 
-class TextDelta(Struct, tag="text"):
+class TextDelta(Struct, gc=False, tag="text"):
     text: str
     choice: int = 0
 
 
-class RefusalDelta(Struct, tag="refusal"):
+class RefusalDelta(Struct, gc=False, tag="refusal"):
     text: str
     choice: int = 0
 
 
-class ReasoningDelta(Struct, tag="reasoning", omit_defaults=True):
+class ReasoningDelta(Struct, gc=False, tag="reasoning", omit_defaults=True):
     """A piece of the reasoning block number ``block`` (0, 1, ...). ``signature`` and ``redacted`` come whole, in the
     last piece of their block; ``origin`` and ``id`` stand beside them, as in ``Reasoning``, or on the first piece when
     they are known then."""
@@ -304,7 +304,7 @@ class ReasoningDelta(Struct, tag="reasoning", omit_defaults=True):
     choice: int = 0
 
 
-class ToolCallDelta(Struct, tag="tool_call", omit_defaults=True):
+class ToolCallDelta(Struct, gc=False, tag="tool_call", omit_defaults=True):
     """A piece of the tool call number ``position`` (0, 1, ... in order of appearance). ``id`` and ``name`` are set on
     its first piece and only there; the ``arguments`` of all pieces add up to the call's JSON text."""
 
@@ -315,7 +315,7 @@ class ToolCallDelta(Struct, tag="tool_call", omit_defaults=True):
     choice: int = 0
 
 
-class ContentDelta(Struct, tag="content", omit_defaults=True):
+class ContentDelta(Struct, gc=False, tag="content", omit_defaults=True):
     """Content of the answer that has no neutral noun: ``field`` is where an OpenAI-shaped message carries it
     (``annotations`` for citations, ``provider_content`` for blocks of provider-side tools), ``value`` one element."""
 
@@ -324,20 +324,20 @@ class ContentDelta(Struct, tag="content", omit_defaults=True):
     choice: int = 0
 
 
-class Vector(Struct, tag="vector"):
+class Vector(Struct, gc=False, tag="vector"):
     """The embedding of input number ``index``."""
 
     index: int
     values: list[float]
 
 
-class UsageReport(Struct, tag="usage"):
+class UsageReport(Struct, gc=False, tag="usage"):
     """The best usage known so far; a later report replaces an earlier one."""
 
     usage: Usage
 
 
-class Finish(Struct, tag="finish", omit_defaults=True):
+class Finish(Struct, gc=False, tag="finish", omit_defaults=True):
     """The answer is complete. Last, exactly one unless a ``Fault`` stands in its place. ``native`` is the provider's
     own word for the reason."""
 
@@ -346,7 +346,7 @@ class Finish(Struct, tag="finish", omit_defaults=True):
     stop_sequence: str | None = None
 
 
-class Fault(Struct, tag="fault", omit_defaults=True):
+class Fault(Struct, gc=False, tag="fault", omit_defaults=True):
     """The answer broke off. Last. ``kind`` is a code of ``core.errors``; ``message`` is the provider's, cleaned, and
     ``native_type`` its own word for the error, when it said one. ``status`` is the HTTP status that fits."""
 
@@ -374,7 +374,7 @@ Events = Sequence[Event]
 # --- models -------------------------------------------------------------------------------------------------------
 
 
-class Model(Struct, frozen=True, omit_defaults=True):
+class Model(Struct, gc=False, frozen=True, omit_defaults=True):
     """A model as its provider lists it. ``created`` is a Unix time in seconds, 0 when the provider does not say."""
 
     id: str
